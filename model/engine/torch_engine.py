@@ -1,0 +1,116 @@
+"""The reference engine: PyTorch's autograd, for any network on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from .weights import Weights
+
+
+class DenseRows:
+    """Input rows kept for replay, as one tensor that grows; `rows[slots]` is a batch of them, float32 (B, n_inputs)."""
+
+    def __init__(self, n_inputs: int, device: torch.device) -> None:
+        self._rows = torch.empty(0, n_inputs, device=device)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def put(self, slot: int, x: torch.Tensor) -> None:
+        """Write one row (n_inputs,) at a slot: one in use, or the next, `len(rows)`, which makes the store longer."""
+        if slot == self._length:
+            if self._length == len(self._rows):
+                more = torch.empty(max(64, self._length), self._rows.shape[1], device=self._rows.device)
+                self._rows = torch.cat([self._rows, more])
+            self._length += 1
+        self._rows[slot] = x
+
+    def __getitem__(self, slots: torch.Tensor) -> torch.Tensor:
+        """The rows at `slots`, int64 (B,) on the CPU, in that order."""
+        return self._rows[slots.to(self._rows.device)]
+
+
+class TorchEngine:
+    """The engine's verbs over a network whose parameters are views into `weights`.
+
+    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss of a row is
+    its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN or infinite.
+    """
+
+    name = "torch"
+
+    def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
+        self._network, self._weights, self._lr = network, weights, lr
+        self._parameters = list(network.parameters())
+
+    def rows(self, n_inputs: int) -> DenseRows:
+        """An empty store of input rows, from which batches can be taken by slot."""
+        return DenseRows(n_inputs, self._weights.flat.device)
+
+    def sgd(self, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
+        """One SGD step per row, in order (batch size one); a row's loss is multiplied by its `scale` (B,), if given."""
+        x, y = self._here(x), self._here(y)
+        total = 0.0
+        for i in range(len(x)):
+            loss = cross_entropy(self._network(x[i : i + 1]), y[i : i + 1])
+            if scale is not None:
+                loss = loss * scale[i]
+            gradients = torch.autograd.grad(loss, self._parameters)
+            with torch.no_grad():
+                torch._foreach_add_(self._parameters, gradients, alpha=-self._lr)
+            total = total + loss.detach()
+        _check(total)
+
+    def step(
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        weight: torch.Tensor | None = None,
+        pull: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> None:
+        """One SGD step on the sum of the rows' losses times `weight` (B,), by default their mean.
+
+        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target to the
+        gradient: a diagonal quadratic penalty such as EWC's, at a cost that does not depend on how it came about.
+        """
+        gradient = self.gradient(x, y, weight)
+        if pull is not None:
+            stiffness, target = pull
+            gradient.addcmul_(stiffness, self._weights.flat).sub_(target)
+        self._weights.descend(gradient, self._lr)
+
+    def gradient(self, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """The gradient of the same sum, float32 (P,), laid out like the weights."""
+        x, y = self._here(x), self._here(y)
+        scores = self._network(x)
+        if weight is None:
+            loss = cross_entropy(scores, y)
+        else:
+            loss = cross_entropy(scores, y, reduction="none") @ self._here(weight)
+        _check(loss.detach())
+        gradient = torch.zeros_like(self._weights.flat)
+        views = self._weights.views(gradient)
+        for parameter, g in zip(self._parameters, torch.autograd.grad(loss, self._parameters), strict=True):
+            views[parameter].copy_(g)
+        return gradient
+
+    def gradients(self, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        """The gradient of each batch's mean loss, float32 (len(batches), P)."""
+        return torch.stack([self.gradient(x, y) for x, y in batches])
+
+    @torch.no_grad()
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """The network's output, float32 (B, n_outputs), before any softmax."""
+        return self._network(self._here(x))
+
+    def _here(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._weights.flat.device)
+
+
+def _check(loss: torch.Tensor | float) -> None:
+    if not torch.isfinite(torch.as_tensor(loss)):
+        raise FloatingPointError(f"the loss is {float(loss)}")

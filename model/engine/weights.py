@@ -1,0 +1,63 @@
+"""One flat vector for all the parameters of a network, so that learners can treat weights as a value."""
+
+from __future__ import annotations
+
+import torch
+
+LANE = 16
+"""Floats in one 64-byte line: every row of a layer starts on such a boundary."""
+
+
+def padded(length: int) -> int:
+    """`length` rounded up to whole lanes."""
+    return -(-length // LANE) * LANE
+
+
+class Weights:
+    """The parameters of a module, moved into one contiguous float32 vector of which they become views.
+
+    A Linear weight, (out, in) to the module, lies input-major: `in` rows of `out` floats, each row padded with zeros
+    to a multiple of `LANE`, so that the weights of one input are one contiguous, aligned run. Everything else lies
+    as PyTorch holds it, padded likewise. Padding is zero and stays zero under every operation an engine performs.
+
+    Attributes:
+        flat: float32 (P,), the weights themselves, on the module's device.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        """Move the parameters of `module`. Build and initialise it first: values are kept."""
+        linear = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Linear)}
+        self._layout: dict[torch.nn.Parameter, tuple[int, tuple[int, ...], tuple[int, ...]]] = {}
+        end = 0
+        for parameter in module.parameters():
+            shape = tuple(parameter.shape)
+            if id(parameter) in linear:
+                row = padded(shape[0])
+                strides, length = (1, row), shape[1] * row
+            else:
+                strides, length = parameter.data.contiguous().stride(), padded(parameter.numel())
+            self._layout[parameter] = (end, shape, strides)
+            end += length
+        self.flat = torch.zeros(end, device=next(module.parameters()).device)
+        for parameter, view in self.views(self.flat).items():
+            parameter.data = view.copy_(parameter.data)
+
+    def views(self, vector: torch.Tensor) -> dict[torch.nn.Parameter, torch.Tensor]:
+        """Each parameter's part of a vector (P,) laid out like `flat`, in the parameter's own shape."""
+        return {p: vector.as_strided(shape, strides, offset) for p, (offset, shape, strides) in self._layout.items()}
+
+    def offset(self, parameter: torch.nn.Parameter) -> int:
+        """Where in `flat` a parameter's part begins, in floats."""
+        return self._layout[parameter][0]
+
+    def snapshot(self) -> torch.Tensor:
+        """A copy of the weights, float32 (P,)."""
+        return self.flat.clone()
+
+    def interpolate(self, before: torch.Tensor, rate: float) -> None:
+        """Reptile's meta-update: weights <- before + rate * (weights - before)."""
+        torch.lerp(before, self.flat, rate, out=self.flat)
+
+    def descend(self, gradient: torch.Tensor, lr: float) -> None:
+        """A plain SGD step along a gradient laid out like `flat`."""
+        self.flat.sub_(gradient, alpha=lr)
