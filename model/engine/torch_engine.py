@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from .draws import shuffle_draw
 from .weights import Weights
+
+CHUNK = 10_000
+"""Rows of a test set that are made dense at a time."""
+
+
+class Examples(Protocol):
+    """What an engine needs of a task's examples: images (N, P) shared between tasks, and the task's own pixel map."""
+
+    images: torch.Tensor
+    pixel_map: torch.Tensor | None
+
+    def __len__(self) -> int: ...
+
+    def x(self, rows: slice) -> torch.Tensor:
+        """Inputs (B, n_inputs), float32, of some of the rows."""
 
 
 class DenseRows:
@@ -29,6 +46,10 @@ class DenseRows:
             self._length += 1
         self._rows[slot] = x
 
+    def dense(self) -> torch.Tensor:
+        """All rows, float32 (len, n_inputs)."""
+        return self._rows[: self._length]
+
     def __getitem__(self, slots: torch.Tensor) -> torch.Tensor:
         """The rows at `slots`, int64 (B,) on the CPU, in that order."""
         return self._rows[slots.to(self._rows.device)]
@@ -42,10 +63,15 @@ class TorchEngine:
     """
 
     name = "torch"
+    draw = staticmethod(shuffle_draw)
 
     def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
         self._network, self._weights, self._lr = network, weights, lr
         self._parameters = list(network.parameters())
+
+    def test_set(self, examples: Examples) -> Examples:
+        """A task's test examples in the form that `scores` reads fastest."""
+        return examples
 
     def rows(self, n_inputs: int) -> DenseRows:
         """An empty store of input rows, from which batches can be taken by slot."""
@@ -103,9 +129,11 @@ class TorchEngine:
         return torch.stack([self.gradient(x, y) for x, y in batches])
 
     @torch.no_grad()
-    def scores(self, x: torch.Tensor) -> torch.Tensor:
-        """The network's output, float32 (B, n_outputs), before any softmax."""
-        return self._network(self._here(x))
+    def scores(self, x: torch.Tensor | Examples) -> torch.Tensor:
+        """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
+        if isinstance(x, torch.Tensor):
+            return self._network(self._here(x))
+        return torch.cat([self.scores(x.x(slice(i, i + CHUNK))) for i in range(0, len(x), CHUNK)])
 
     def _here(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._weights.flat.device)

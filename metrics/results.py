@@ -1,0 +1,84 @@
+"""The two files of a run, in GEM's format: a matrix to read (.txt) and everything to reload (.pt)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .files import appearing
+from .matrix import Statistics
+
+
+class ResultError(OSError):
+    """Results cannot be written; the message is one line for the user."""
+
+
+class ResultFiles:
+    """A run's place in a results folder: `<model>_<data file>_<time>_<uuid>`, with the endings .txt and .pt."""
+
+    def __init__(self, folder: str, model: str, data_file: str) -> None:
+        """Choose the name and see to it that files can be written there, before hours are spent on a run.
+
+        Raises:
+            ResultError: the folder cannot be made or written to.
+        """
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise ResultError(f"--save_path {folder}: cannot write there: {error.strerror}") from error
+        stamp = datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
+        self.stem = os.path.join(folder, f"{model}_{Path(data_file).name}_{stamp}_{uuid.uuid4().hex}")
+
+    def save(
+        self,
+        result_t: torch.Tensor,
+        result_a: torch.Tensor,
+        state_dict: Mapping[str, torch.Tensor],
+        stats: Statistics,
+        args: Mapping[str, Any],
+    ) -> str:
+        """Write both files, each whole or not at all, and return the run's one-line summary.
+
+        Args:
+            result_t: (R,) and result_a: (R, T), the log, saved as float32.
+            state_dict: the learner's; saved on the CPU and contiguous, whatever the engine's layout.
+            stats: what `statistics` made of the log.
+            args: the command line's options, plain values, in the parser's order.
+
+        Raises:
+            ResultError: the files cannot be written, the disk being full, say; the message holds the summary.
+        """
+        figures = stats.means()
+        one_liner = f"{dict(args)} # {' '.join(f'{figure:.3f}' for figure in figures)}"
+        weights = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
+        entries = (result_t.float(), result_a.float(), weights, list(figures), one_liner, dict(args))
+        try:
+            # The .pt comes last: where it is, the run is complete.
+            with appearing(self.stem + ".txt") as path:
+                path.write_text(as_text(stats))
+            with appearing(self.stem + ".pt") as path:
+                torch.save(entries, path)
+        except OSError as error:
+            raise ResultError(f"{self.stem}: cannot write there: {error.strerror}; {one_liner}") from error
+        return one_liner
+
+
+def as_text(stats: Statistics) -> str:
+    """The .txt file: baseline, a bar, the accuracy matrix, and the three figures."""
+    final, backward, forward = stats.means()
+    rows = [_row(stats.baseline), "|", *map(_row, stats.matrix), ""]
+    rows += [f"Final Accuracy: {final:.4f}", f"Backward: {backward:.4f}", f"Forward:  {forward:.4f}"]
+    return "\n".join(rows) + "\n"
+
+
+def _row(values: torch.Tensor) -> str:
+    return " ".join(f"{value:.4f}" for value in values.tolist())

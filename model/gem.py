@@ -1,0 +1,60 @@
+"""Gradient Episodic Memory, GEM (Lopez-Paz & Ranzato 2017, Algorithm 1; MER, section 5)."""
+
+import numpy
+import quadprog
+import torch
+
+from .common import Learner, OptionError
+from .memory import RingBuffer
+
+RIDGE = 1e-3
+
+
+class Net(Learner):
+    """Reads n_layers, n_hiddens, lr, n_memories (a task) and memory_strength (the margin).
+
+    Raises:
+        OptionError: n_memories is 0.
+    """
+
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__(n_inputs, n_outputs, args)
+        if args.n_memories < 1:
+            raise OptionError("gem compares with examples of earlier tasks: give --n_memories, 1 or more for each task")
+        self.memory = RingBuffer(n_inputs, args.n_memories, self.engine)
+        self.margin, self.lr = args.memory_strength, args.lr
+
+    def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
+        """A step along the batch's gradient, turned until it no longer works against any earlier task's."""
+        self.memory.add(x, y, t)
+        earlier = self.memory.batches(but=t)
+        gradient = self.engine.gradient(x, y)
+        if earlier:
+            memories = self.engine.gradients(earlier)
+            if (memories @ gradient < 0).any():
+                gradient = project(gradient, memories, self.margin)
+        self.weights.descend(gradient, self.lr)
+
+
+def project(gradient: torch.Tensor, memories: torch.Tensor, margin: float) -> torch.Tensor:
+    """GEM's quadratic program (its equation 11), in float64: the step that is nearest to `gradient`, float32 (P,),
+    among those whose products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
+
+    Where the program's matrix is not positive definite, a ridge is added to it, ten times larger until it is.
+    """
+    rows, g = memories.double(), gradient.double()
+    matrix = (rows @ rows.T).cpu().numpy()
+    matrix = 0.5 * (matrix + matrix.T)
+    linear = -(rows @ g).cpu().numpy()
+    identity = numpy.eye(len(matrix))
+    bound = numpy.full(len(matrix), float(margin))
+    ridge = 0.0
+    while True:
+        try:
+            v = quadprog.solve_qp(matrix + ridge * identity, linear, identity, bound)[0]
+            break
+        except ValueError as error:
+            if "positive definite" not in str(error):
+                raise
+            ridge = 10 * ridge or RIDGE
+    return (torch.from_numpy(v).to(rows.device) @ rows + g).float()

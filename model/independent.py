@@ -1,0 +1,43 @@
+"""One small network for each task: no transfer, no interference (GEM, section 4.2; MER, section 5)."""
+
+import torch
+from torch import nn
+
+from .common import MLP, OptionError, on_engine
+
+
+class Net(nn.Module):
+    """n_tasks MLPs that share n_hiddens units a layer between them. Reads n_layers, n_hiddens, lr, finetune.
+
+    Raises:
+        OptionError: more tasks than hidden units.
+    """
+
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__()
+        n_hiddens = args.n_hiddens // n_tasks
+        if args.n_layers and not n_hiddens:
+            raise OptionError(
+                f"independent shares --n_hiddens {args.n_hiddens} between {n_tasks} tasks: give at least {n_tasks}"
+            )
+        self.nets = nn.ModuleList(
+            MLP([n_inputs] + [n_hiddens] * args.n_layers + [n_outputs]) for _ in range(n_tasks)
+        )
+        self.weights, self.engines = zip(*(on_engine(net, net.net, args) for net in self.nets), strict=True)
+        self.finetune = args.finetune
+        self.last = 0
+
+    def forward(self, x: torch.Tensor, t: int) -> torch.Tensor:
+        """Scores (B, n_outputs) of the task's own network for inputs (B, n_inputs) or a `test_set`."""
+        return self.engines[t].scores(x)
+
+    def test_set(self, examples):
+        """A task's test examples in the form that `forward` reads fastest."""
+        return self.engines[0].test_set(examples)
+
+    def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
+        """One SGD step of the task's network on a batch; it starts from the last task's weights under --finetune yes."""
+        if self.finetune and t > 0 and t != self.last:
+            self.weights[t].flat.copy_(self.weights[self.last].flat)
+            self.last = t
+        self.engines[t].step(x, y)

@@ -1,0 +1,29 @@
+"""Meta-Experience Replay, MER (MER, Algorithm 1)."""
+
+import torch
+
+from .common import Learner
+from .memory import Reservoir
+
+
+class Net(Learner):
+    """Reads n_layers, n_hiddens, lr, beta, gamma, memories, replay_batch_size, batches_per_example, replay_draws."""
+
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__(n_inputs, n_outputs, args)
+        self.memory = Reservoir(n_inputs, args, self.engine)
+        self.batches_per_example = int(args.batches_per_example)
+        self.beta, self.gamma = args.beta, args.gamma
+
+    def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
+        """For each example of a batch, SGD on batches of it and replayed ones, under two Reptile meta-updates."""
+        weights = self.weights
+        for x_i, y_i in zip(x, y, strict=True):
+            current = self.memory.hold(x_i, y_i, t)
+            start = weights.snapshot()
+            for _ in range(self.batches_per_example):
+                before = weights.snapshot()
+                self.engine.sgd(*self.memory.batch(current, self.memory.draw()))
+                weights.interpolate(before, self.beta)  # within-batch meta-update
+            weights.interpolate(start, self.gamma)  # across-batch meta-update
+            self.memory.add(x_i, y_i, t)

@@ -1,0 +1,28 @@
+"""MER with one big batch a meta-update, the current example last (MER, Algorithm 6)."""
+
+import torch
+
+from .common import Learner
+from .memory import Reservoir
+
+
+class Net(Learner):
+    """Reads n_layers, n_hiddens, lr, gamma, memories, replay_batch_size, batches_per_example, replay_draws."""
+
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__(n_inputs, n_outputs, args)
+        self.memory = Reservoir(n_inputs, args, self.engine)
+        self.batches_per_example = int(args.batches_per_example)
+        self.gamma = args.gamma
+
+    def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
+        """For each example of a batch, SGD on replayed ones and then on it, under a Reptile meta-update."""
+        weights = self.weights
+        for x_i, y_i in zip(x, y, strict=True):
+            current = self.memory.hold(x_i, y_i, t)
+            self.memory.draw()  # The published code makes this draw and does not use it.
+            for _ in range(self.batches_per_example):
+                before = weights.snapshot()
+                self.engine.sgd(*self.memory.batch(self.memory.draw(), current))
+                weights.interpolate(before, self.gamma)
+            self.memory.add(x_i, y_i, t)

@@ -1,0 +1,35 @@
+"""MER with the current example's learning rate raised (MER, Algorithm 7)."""
+
+import random
+
+import torch
+
+from .common import Learner
+from .memory import Reservoir
+
+
+class Net(Learner):
+    """Reads n_layers, n_hiddens, lr, gamma, s, memories, replay_batch_size, replay_draws."""
+
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__(n_inputs, n_outputs, args)
+        self.memory = Reservoir(n_inputs, args, self.engine)
+        self.gamma, self.s = args.gamma, args.s
+
+    def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
+        """For each example of a batch, SGD on it, `s` times as strongly, among replayed ones, then a meta-update."""
+        for x_i, y_i in zip(x, y, strict=True):
+            if self.memory.age > 0:  # The published code learns nothing from the very first example.
+                self.replay(self.memory.hold(x_i, y_i, t))
+            self.memory.add(x_i, y_i, t)
+
+    def replay(self, current: torch.Tensor) -> None:
+        """SGD on the current example and a draw, shuffled, and Reptile's meta-update."""
+        slots = torch.cat([current, self.memory.draw()])
+        order = list(range(len(slots)))
+        random.shuffle(order)
+        scale = torch.ones(len(slots))
+        scale[order.index(0)] = self.s
+        before = self.weights.snapshot()
+        self.engine.sgd(*self.memory.batch(slots[order]), scale=scale)
+        self.weights.interpolate(before, self.gamma)
