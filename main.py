@@ -1,6 +1,6 @@
 """Stream tasks one example at a time into a learner, and log how accurate it is on all of them.
 
-    python main.py --model meralg1 --data_file mnist_rotations.pt --samples_per_task 1000 ...
+python main.py --model meralg1 --data_file mnist_rotations.pt --samples_per_task 1000 ...
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main(argv: list[str]) -> None:
     for note in (tasks.note, engine.note(args) if args.model in LEARNERS else None):
         if note:
             print(note, file=sys.stderr)
-    net = importlib.import_module(f"model.{args.model}").Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    net = importlib.import_module(f"model.{args.model}").Net(
+        tasks.n_inputs, tasks.n_outputs, len(tasks), args
+    )
     if args.cuda:
         net.cuda()
     files = ResultFiles(args.save_path, args.model, args.data_file)

@@ -25,7 +25,8 @@ class Examples(Protocol):
 class Evaluation:
     """Accuracy on every test example of every task, prepared once and asked for many times.
 
-    A learner with a method `test_set(examples)` is given what that returns in place of the inputs (B, n_inputs).
+    A learner with a method `test_set(examples)` is given what that returns in place of the inputs (B,
+    n_inputs).
     """
 
     def __init__(self, net: torch.nn.Module, tests: Sequence[Examples], device: str) -> None:

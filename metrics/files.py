@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A hidden path beside `path` to write to; renamed to `path` when the block ends well, removed when it does not."""
+    """A hidden path beside `path` to write to; renamed to it if the block ends well, else removed."""
     whole = Path(path)
     part = whole.with_name(f".{whole.name}.{os.getpid()}.part")
     try:

@@ -14,7 +14,8 @@ class Statistics:
     Attributes:
         order: int64 (T,), the index of the t-th task presented.
         baseline: float32 (T,), before any training.
-        matrix: float32 (T, T); row t when training left the t-th task presented, column u the u-th task presented.
+        matrix: float32 (T, T); row t when training left the t-th task presented, column u the u-th task
+        presented.
     """
 
     order: torch.Tensor
@@ -52,7 +53,8 @@ def statistics(result_t: torch.Tensor, result_a: torch.Tensor) -> Statistics:
     """Read the matrix off a run's log.
 
     Args:
-        result_t: (R,), for each logged row the task seen before it; the first row is the baseline, whatever its tag.
+        result_t: (R,), for each logged row the task seen before it; the first row is the baseline, whatever
+        its tag.
         result_a: (R, T), for each logged row the accuracy on every task, columns in task-index order.
 
     Raises:

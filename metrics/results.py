@@ -21,7 +21,7 @@ class ResultError(OSError):
 
 
 class ResultFiles:
-    """A run's place in a results folder: `<model>_<data file>_<time>_<uuid>`, with the endings .txt and .pt."""
+    """A run's two files in a results folder: `<model>_<data file>_<time>_<uuid>`, ending in .txt and .pt."""
 
     def __init__(self, folder: str, model: str, data_file: str) -> None:
         """Choose the name and see to it that files can be written there, before hours are spent on a run.
@@ -59,7 +59,10 @@ class ResultFiles:
         """
         figures = stats.means()
         one_liner = f"{dict(args)} # {' '.join(f'{figure:.3f}' for figure in figures)}"
-        weights = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state_dict.items()}
+        weights = {
+            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for key, value in state_dict.items()
+        }
         entries = (result_t.float(), result_a.float(), weights, list(figures), one_liner, dict(args))
         try:
             # The .pt comes last: where it is, the run is complete.

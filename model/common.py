@@ -18,7 +18,7 @@ class OptionError(ValueError):
 
 
 def xavier(layer: nn.Linear) -> None:
-    """Refill a layer as GEM does: weights uniform within sqrt(6 / (fan_in + fan_out)), biases zero (Glorot & Bengio 2010)."""
+    """Refill a layer as GEM does: uniform within sqrt(6 / (fan_in + fan_out)), biases zero (Glorot 2010)."""
     bound = (6 / (layer.in_features + layer.out_features)) ** 0.5
     nn.init.uniform_(layer.weight, -bound, bound)
     nn.init.zeros_(layer.bias)
@@ -57,7 +57,9 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(n_out)
         self.shortcut = nn.Sequential()
         if stride != 1 or n_in != n_out:
-            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         hidden = functional.relu(self.bn1(self.conv1(x)))
@@ -65,7 +67,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """GEM's slim ResNet-18 for 3x32x32 images: `nf` filters in the first stage; (B, 3072) -> (B, nclasses)."""
+    """GEM's slim ResNet-18 for 3x32x32 images, `nf` filters at first; (B, 3072) -> (B, nclasses)."""
 
     def __init__(self, nclasses: int, nf: int = 20) -> None:
         super().__init__()
@@ -110,7 +112,7 @@ class Learner(nn.Module):
 
 
 def on_engine(module: nn.Module, network: nn.Sequential, args: Namespace) -> tuple[Weights, engine.Engine]:
-    """A module's parameters as one vector, on the device that args.cuda asks for, and the engine for one network in it."""
+    """A module's parameters as one vector, on the device args.cuda asks for, and an engine for a network."""
     if args.cuda:
         module.cuda()
     weights = Weights(module)

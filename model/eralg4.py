@@ -7,7 +7,7 @@ from .memory import Reservoir
 
 
 class Net(Learner):
-    """Reads n_layers, n_hiddens, lr, memories, replay_batch_size, replay_draws."""
+    """Reads n_layers, n_hiddens, lr and the reservoir's options."""
 
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)

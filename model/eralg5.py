@@ -7,14 +7,14 @@ from .memory import Reservoir
 
 
 class Net(Learner):
-    """Reads n_layers, n_hiddens, lr, memories, replay_batch_size, replay_draws."""
+    """Reads n_layers, n_hiddens, lr and the reservoir's options."""
 
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)
         self.memory = Reservoir(n_inputs, args, self.engine)
 
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
-        """For each example of a batch, one SGD step on the sum over tasks of the mean loss on the task's rows."""
+        """For each example of a batch, one SGD step on the sum over tasks of each one's mean loss."""
         for x_i, y_i in zip(x, y, strict=True):
             slots = torch.cat([self.memory.hold(x_i, y_i, t), self.memory.draw()])
             tasks = self.memory.tasks(slots)

@@ -6,11 +6,13 @@ from .common import Learner, OptionError
 
 
 class Net(Learner):
-    """One network, pulled back to where it was after each task. Reads n_layers, n_hiddens, lr, n_memories, memory_strength.
+    """One network, pulled back to where it was after each task.
 
-    loss = cross-entropy + memory_strength * sum over finished tasks of F (weights - anchor)^2, F being the squared
-    gradient of the mean loss over the task's first n_memories examples. The sums of F and of F * anchor say it all,
-    so that a step costs the same however many tasks there were.
+    Reads n_layers, n_hiddens, lr, n_memories, memory_strength.
+
+    loss = cross-entropy + memory_strength * sum over finished tasks of F (weights - anchor)^2, F being the
+    squared gradient of the mean loss over the task's first n_memories examples. The sums of F and of F *
+    anchor say it all, so that a step costs the same however many tasks there were.
 
     Raises:
         OptionError: n_memories is 0.
@@ -37,7 +39,7 @@ class Net(Learner):
         self.engine.step(x, y, pull=self.pull)
 
     def consolidate(self) -> None:
-        """Add the finished task's penalty to the pull, the linear function of the weights that is its gradient."""
+        """Add the finished task's penalty to the pull, the gradient of all penalties."""
         fisher = self.engine.gradient(self.x, self.y).square()
         stiffness = 2 * self.memory_strength * fisher
         target = stiffness * self.weights.flat

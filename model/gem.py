@@ -20,7 +20,9 @@ class Net(Learner):
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)
         if args.n_memories < 1:
-            raise OptionError("gem compares with examples of earlier tasks: give --n_memories, 1 or more for each task")
+            raise OptionError(
+                "gem compares with examples of earlier tasks: give --n_memories, 1 or more for each task"
+            )
         self.memory = RingBuffer(n_inputs, args.n_memories, self.engine)
         self.margin, self.lr = args.memory_strength, args.lr
 
@@ -37,8 +39,9 @@ class Net(Learner):
 
 
 def project(gradient: torch.Tensor, memories: torch.Tensor, margin: float) -> torch.Tensor:
-    """GEM's quadratic program (its equation 11), in float64: the step that is nearest to `gradient`, float32 (P,),
-    among those whose products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
+    """GEM's quadratic program (its equation 11), in float64: the step that is nearest to `gradient`, float32
+    (P,), among those whose products with the rows of `memories`, float32 (K, P), are not negative; float32
+    (P,).
 
     Where the program's matrix is not positive definite, a ridge is added to it, ten times larger until it is.
     """

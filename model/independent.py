@@ -16,9 +16,9 @@ class Net(nn.Module):
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__()
         n_hiddens = args.n_hiddens // n_tasks
-        if args.n_layers and not n_hiddens:
+        if not n_hiddens:
             raise OptionError(
-                f"independent shares --n_hiddens {args.n_hiddens} between {n_tasks} tasks: give at least {n_tasks}"
+                f"--n_hiddens {args.n_hiddens}: independent divides them by {n_tasks} tasks, give more"
             )
         self.nets = nn.ModuleList(
             MLP([n_inputs] + [n_hiddens] * args.n_layers + [n_outputs]) for _ in range(n_tasks)
@@ -36,7 +36,7 @@ class Net(nn.Module):
         return self.engines[0].test_set(examples)
 
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
-        """One SGD step of the task's network on a batch; it starts from the last task's weights under --finetune yes."""
+        """One SGD step of the task's network, which --finetune yes starts from the last task's weights."""
         if self.finetune and t > 0 and t != self.last:
             self.weights[t].flat.copy_(self.weights[self.last].flat)
             self.last = t

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from argparse import Namespace
+from typing import Any
 
 import torch
 
@@ -11,16 +12,16 @@ from .engine import Engine, Rows
 
 
 class Reservoir:
-    """A uniform sample of all examples seen (reservoir sampling, Vitter 1985; MER, Algorithm 3), and the current example.
+    """A uniform sample of all examples seen (Vitter 1985; MER, Algorithm 3), and the current example.
 
-    Examples are named by slots, int64 (B,): slot 0 is the current example, slot m + 1 the m-th entry of the memory.
+    Examples are named by slots, int64 (B,): slot 0 is the current example, m + 1 the m-th entry.
 
     Attributes:
         age: how many examples have been offered to the memory.
     """
 
     def __init__(self, n_inputs: int, args: Namespace, engine: Engine) -> None:
-        """Room for args.memories entries; a draw takes args.replay_batch_size of them, as args.replay_draws says."""
+        """Room for args.memories; a draw takes args.replay_batch_size of them, as args.replay_draws says."""
         self.age = 0
         self._capacity, self._replay_batch_size = args.memories, int(args.replay_batch_size)
         self._draw = uniform_draw if args.replay_draws == "uniform" else engine.draw
@@ -51,11 +52,21 @@ class Reservoir:
         return self._t[torch.cat(slots)]
 
     def add(self, x: torch.Tensor, y: torch.Tensor, t: int) -> None:
-        """Reservoir sampling: an example takes a free place, or with probability capacity / age that of an entry."""
+        """Reservoir sampling: an example takes a free place, a random entry's, or with growing age none."""
         self.age += 1
         entry = len(self) if len(self) < self._capacity else random.randint(0, self.age)
         if entry < self._capacity:
             self._put(entry + 1, x, y, t)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory and the current example, for a checkpoint."""
+        return {"age": self.age, "x": self._x.dense(), "y": self._y, "t": self._t}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; this memory must be new."""
+        self.age, self._y, self._t = state["age"], state["y"], state["t"]
+        for slot, x in enumerate(state["x"]):
+            self._x.put(slot, x)
 
     def _put(self, slot: int, x: torch.Tensor, y: torch.Tensor, t: int) -> None:
         self._x.put(slot, x)
@@ -65,7 +76,7 @@ class Reservoir:
 
 
 def uniform_draw(n: int, k: int) -> torch.Tensor:
-    """k of n entries, int64 (k,), from the distribution of the published draws, at a cost that does not depend on n."""
+    """k of n entries, int64 (k,), distributed as the published draws are, at a cost free of n."""
     return torch.tensor(random.choices(range(n), k=k) if k else [], dtype=torch.int64)
 
 
@@ -82,7 +93,7 @@ class RingBuffer:
         self._tasks: dict[int, _TaskBuffer] = {}
 
     def add(self, x: torch.Tensor, y: torch.Tensor, t: int) -> None:
-        """Write a batch, (B, n_inputs) and (B,); rows that would run past the end are dropped, and the position returns to 0."""
+        """Write a batch, (B, n_inputs) and (B,); rows that would run past the end are dropped."""
         if t not in self._tasks:
             self._tasks[t] = _TaskBuffer(self._engine.rows(self._n_inputs))
         fitting = min(len(x), self._n_memories - self._position)
@@ -93,6 +104,21 @@ class RingBuffer:
     def batches(self, but: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Each task's examples but one task's, tasks in order of appearance."""
         return [buffer.batch() for t, buffer in self._tasks.items() if t != but]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All tasks' examples, for a checkpoint."""
+        return {
+            "position": self._position,
+            "tasks": {t: buffer.state_dict() for t, buffer in self._tasks.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint; this buffer must be new."""
+        self._position = state["position"]
+        for t, saved in state["tasks"].items():
+            self._tasks[t] = _TaskBuffer(self._engine.rows(self._n_inputs))
+            for place, x, y in zip(saved["places"], saved["x"], saved["y"], strict=True):
+                self._tasks[t].put(place, x, y)
 
 
 class _TaskBuffer:
@@ -110,6 +136,10 @@ class _TaskBuffer:
             self._y = torch.cat([self._y, y.reshape(1).cpu()])
         self._y[row] = y
         self._batch = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Places in the order of their rows, the rows, and their labels."""
+        return {"places": list(self._row_of), "x": self._x.dense(), "y": self._y}
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         # A finished task's batch stays the same object, so that an engine can keep what it prepared for it.

@@ -7,7 +7,7 @@ from .memory import Reservoir
 
 
 class Net(Learner):
-    """Reads n_layers, n_hiddens, lr, beta, gamma, memories, replay_batch_size, batches_per_example, replay_draws."""
+    """Reads n_layers, n_hiddens, lr, beta, gamma, batches_per_example and the reservoir's options."""
 
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)
@@ -16,7 +16,7 @@ class Net(Learner):
         self.beta, self.gamma = args.beta, args.gamma
 
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
-        """For each example of a batch, SGD on batches of it and replayed ones, under two Reptile meta-updates."""
+        """For each example of a batch, SGD on it and replayed ones, under two Reptile meta-updates."""
         weights = self.weights
         for x_i, y_i in zip(x, y, strict=True):
             current = self.memory.hold(x_i, y_i, t)

@@ -7,7 +7,7 @@ from .memory import Reservoir
 
 
 class Net(Learner):
-    """Reads n_layers, n_hiddens, lr, gamma, memories, replay_batch_size, batches_per_example, replay_draws."""
+    """Reads n_layers, n_hiddens, lr, gamma, batches_per_example and the reservoir's options."""
 
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)

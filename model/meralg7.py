@@ -9,7 +9,7 @@ from .memory import Reservoir
 
 
 class Net(Learner):
-    """Reads n_layers, n_hiddens, lr, gamma, s, memories, replay_batch_size, replay_draws."""
+    """Reads n_layers, n_hiddens, lr, gamma, s and the reservoir's options."""
 
     def __init__(self, n_inputs, n_outputs, n_tasks, args):
         super().__init__(n_inputs, n_outputs, args)
@@ -17,7 +17,7 @@ class Net(Learner):
         self.gamma, self.s = args.gamma, args.s
 
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
-        """For each example of a batch, SGD on it, `s` times as strongly, among replayed ones, then a meta-update."""
+        """For each example of a batch, SGD on it, `s`-fold, among replayed ones, and a meta-update."""
         for x_i, y_i in zip(x, y, strict=True):
             if self.memory.age > 0:  # The published code learns nothing from the very first example.
                 self.replay(self.memory.hold(x_i, y_i, t))

@@ -39,15 +39,17 @@ class OneLineParser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of a run; exits with status 2 and one line on stderr where they make no sense.
 
-    Options that nobody declared become attributes, so that a learner dropped into model/ can read them; our own
-    learners read none, and there they are errors.
+    Options that nobody declared become attributes, so that a learner dropped into model/ can read them; our
+    own learners read none, and there they are errors.
     """
     parser = build_parser()
     args, unknown = parser.parse_known_args(argv)
     if args.model not in (known := learners()):
         nearest = difflib.get_close_matches(args.model, known, 1)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""
-        parser.error(f"--model {args.model}: there is no such learner in model/.{hint} Known: {', '.join(known)}")
+        parser.error(
+            f"--model {args.model}: there is no such learner in model/.{hint} Known: {', '.join(known)}"
+        )
     if unknown:
         declared = [name for action in parser._actions for name in action.option_strings]
         add_undeclared(parser, args, unknown, declared)
@@ -60,7 +62,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def learners() -> list[str]:
     """The names that --model takes: the files of model/ that define a class Net, ours first."""
     files = {path.stem: path for path in Path(__file__).parent.glob("*.py")}
-    defining = {name for name, path in files.items() if re.search(r"^class Net\b", path.read_text("utf-8"), re.M)}
+    defining = {
+        name for name, path in files.items() if re.search(r"^class Net\b", path.read_text("utf-8"), re.M)
+    }
     return [*LEARNERS, *sorted(defining - set(LEARNERS))]
 
 
@@ -90,14 +94,18 @@ def literal(text: str) -> int | float | str:
     return value if type(value) in (int, float) else text
 
 
-def number(kind: type, least: float, most: float = math.inf, *, open_below: bool = False) -> Callable[[str], float]:
+def number(
+    kind: type, least: float, most: float = math.inf, *, open_below: bool = False
+) -> Callable[[str], float]:
     """A parser of one finite number of a kind within bounds, the lower one left out where `open_below`."""
 
     def read(text: str) -> float:
         value = kind(text)
         if not math.isfinite(value) or not least <= value <= most or (open_below and value == least):
             bounds = f"above {least:g}" if open_below else f"{least:g} or more"
-            raise argparse.ArgumentTypeError(f"{text}: give {bounds}" + (f", at most {most:g}" if most < math.inf else ""))
+            raise argparse.ArgumentTypeError(
+                f"{text}: give {bounds}" + (f", at most {most:g}" if most < math.inf else "")
+            )
         return value
 
     read.__name__ = {int: "whole number", float: "number"}[kind]
@@ -114,7 +122,7 @@ AT_LEAST_ONE = number(float, 1)
 
 
 def build_parser() -> OneLineParser:
-    """The options in the published order, in which the one-line summary prints them; ours come after GEM's."""
+    """The options in the published order, in which the one-line summary prints them, and then ours."""
     parser = OneLineParser(
         prog="main.py",
         description="Stream tasks one example at a time into a learner (Meta-Experience Replay, ICLR 2019).",
@@ -132,17 +140,46 @@ def build_parser() -> OneLineParser:
         group.add_argument(name, choices=("yes", "no"), metavar="yes|no", default=default, help=text)
 
     add = model.add_argument
-    add("--model", default="online", metavar="NAME", help="a file of model/: " + ", ".join(LEARNERS) + ", or yours")
-    add("--n_hiddens", type=SIZE, default=100, metavar="N", help="hidden units a layer (independent: of all tasks)")
-    add("--n_layers", type=SIZE, default=2, metavar="N", help="hidden layers (taskinput: the first is a task's own)")
+    add(
+        "--model",
+        default="online",
+        metavar="NAME",
+        help="a file of model/: " + ", ".join(LEARNERS) + ", or yours",
+    )
+    add(
+        "--n_hiddens",
+        type=SIZE,
+        default=100,
+        metavar="N",
+        help="hidden units a layer (independent: of all tasks)",
+    )
+    add(
+        "--n_layers",
+        type=SIZE,
+        default=2,
+        metavar="N",
+        help="hidden layers (taskinput: the first is a task's own)",
+    )
     yes_or_no(model, "--finetune", "yes", "start a task from the last task's weights (independent)")
     add = optimisation.add_argument
-    add("--n_epochs", type=SIZE, default=1, metavar="N", help="times that each task's examples are shown (all)")
+    add(
+        "--n_epochs",
+        type=SIZE,
+        default=1,
+        metavar="N",
+        help="times that each task's examples are shown (all)",
+    )
     add("--batch_size", type=SIZE, default=1, metavar="N", help="examples that arrive at a time (all)")
     add("--lr", type=POSITIVE, default=1e-3, metavar="X", help="learning rate of plain SGD (all)")
     add = episodic.add_argument
     add("--n_memories", type=COUNT, default=0, metavar="N", help="examples kept of each task (gem, ewc)")
-    add("--memory_strength", type=AMOUNT, default=0, metavar="X", help="margin (gem), weight of the penalty (ewc)")
+    add(
+        "--memory_strength",
+        type=AMOUNT,
+        default=0,
+        metavar="X",
+        help="margin (gem), weight of the penalty (ewc)",
+    )
     add("--memories", type=SIZE, default=5120, metavar="N", help="examples in the reservoir (er*, mer*)")
     add("--gamma", type=AMOUNT, default=1.0, metavar="X", help="across-batch meta-learning rate (mer*)")
     add(
@@ -153,11 +190,19 @@ def build_parser() -> OneLineParser:
         help="replay batches for each example (meralg1, meralg6)",
     )
     add("--s", type=AMOUNT, default=1, metavar="X", help="factor on the current example's loss (meralg7)")
-    add("--replay_batch_size", type=AT_LEAST_ONE, default=20, metavar="N", help="examples in a replay batch (er*, mer*)")
+    add(
+        "--replay_batch_size",
+        type=AT_LEAST_ONE,
+        default=20,
+        metavar="N",
+        help="examples in a replay batch (er*, mer*)",
+    )
     add("--beta", type=AMOUNT, default=1.0, metavar="X", help="within-batch meta-learning rate (meralg1)")
     yes_or_no(experiment, "--cuda", "no", "run on the GPU (all)")
     add = experiment.add_argument
-    add("--seed", type=SEED, default=0, metavar="N", help="of all random generators, from 0 to 2^32 - 1 (all)")
+    add(
+        "--seed", type=SEED, default=0, metavar="N", help="of all random generators, from 0 to 2^32 - 1 (all)"
+    )
     add("--log_every", type=SIZE, default=100, metavar="N", help="batches between two evaluations (all)")
     add("--save_path", default="results/", metavar="DIR", help="where the result files go (all)")
     add = tasks.add_argument
@@ -166,16 +211,22 @@ def build_parser() -> OneLineParser:
         "--data_file",
         default="mnist_permutations.pt",
         metavar="FILE",
-        help="a file there; mnist_rotations.pt, mnist_permutations.pt and mnist_manypermutations.pt are built if missing",
+        help="a file there; mnist_rotations.pt, mnist_permutations.pt, mnist_manypermutations.pt need none",
     )
-    add("--samples_per_task", type=int, default=-1, metavar="N", help="examples of each task, 0 or less: all of them (all)")
+    add(
+        "--samples_per_task",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="examples of each task, 0 or less: all of them (all)",
+    )
     yes_or_no(tasks, "--shuffle_tasks", "no", "present the tasks in random order (all)")
     add = machine.add_argument
     add(
         "--engine",
         choices=("auto", "torch", "native"),
         default="auto",
-        help="who does the arithmetic: PyTorch, the compiled engine, or that where it can serve (our learners)",
+        help="arithmetic by PyTorch, by the compiled engine, or by that where it can serve (our learners)",
     )
     add(
         "--replay_draws",
@@ -183,5 +234,11 @@ def build_parser() -> OneLineParser:
         default="shuffle",
         help="the published code's exact draws, or cheaper ones of the same distribution (er*, mer*)",
     )
-    add("--threads", type=COUNT, default=0, metavar="N", help="cores to use, 0: all that the process may use (all)")
+    add(
+        "--threads",
+        type=COUNT,
+        default=0,
+        metavar="N",
+        help="cores to use, 0: all that the process may use (all)",
+    )
     return parser

@@ -8,7 +8,8 @@ from .common import relu_between
 
 
 class Net(nn.Module):
-    """Reads n_layers, n_hiddens, lr. Of n_layers hidden layers the first is the task's own, the others are shared.
+    """Reads n_layers, n_hiddens, lr. Of n_layers hidden layers the first is the task's own, the others are
+    shared.
 
     With n_layers 1 nothing is left to share, and each task has one Linear from input to output.
     """
@@ -18,7 +19,9 @@ class Net(nn.Module):
         n_shared, n_hiddens = args.n_layers - 1, args.n_hiddens
         if n_shared > 0:
             self.i_layer = nn.ModuleList(nn.Linear(n_inputs, n_hiddens) for _ in range(n_tasks))
-            self.h_layer = nn.ModuleList([nn.ModuleList(nn.Linear(n_hiddens, n_hiddens) for _ in range(n_shared))])
+            self.h_layer = nn.ModuleList(
+                [nn.ModuleList(nn.Linear(n_hiddens, n_hiddens) for _ in range(n_shared))]
+            )
             self.o_layer = nn.ModuleList([nn.Linear(n_hiddens, n_outputs)])
             shared = [*self.h_layer[0], *self.o_layer]
             # The published code leaves the biases of the later hidden layers as PyTorch draws them.
@@ -31,7 +34,9 @@ class Net(nn.Module):
         if args.cuda:
             self.cuda()
         self.weights = engine.Weights(self)
-        self.engines = [engine.build(relu_between([first, *shared]), self.weights, args) for first in self.i_layer]
+        self.engines = [
+            engine.build(relu_between([first, *shared]), self.weights, args) for first in self.i_layer
+        ]
 
     def forward(self, x: torch.Tensor, t: int) -> torch.Tensor:
         """Log-probabilities (B, n_outputs) of inputs (B, n_inputs), or of a `test_set`, of task t."""

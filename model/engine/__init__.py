@@ -20,7 +20,8 @@ __all__ = ["Engine", "Examples", "Rows", "Weights", "build"]
 
 
 def build(network: nn.Sequential, weights: Weights, args: Namespace) -> Engine:
-    """The engine that args.engine asks for (auto, torch or native), over one network whose parameters are in `weights`."""
+    """The engine that args.engine asks for (auto, torch or native), over one network whose parameters are in
+    `weights`."""
     return TorchEngine(network, weights, args.lr)
 
 

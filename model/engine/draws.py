@@ -18,4 +18,3 @@ def shuffle_draw(n: int, k: int) -> torch.Tensor:
         random.shuffle(order)
         drawn.append(order[j])
     return torch.tensor(drawn, dtype=torch.int64)
-

@@ -16,7 +16,7 @@ CHUNK = 10_000
 
 
 class Examples(Protocol):
-    """What an engine needs of a task's examples: images (N, P) shared between tasks, and the task's own pixel map."""
+    """What an engine needs of a task's examples: images (N, P) that tasks share, and the task's pixel map."""
 
     images: torch.Tensor
     pixel_map: torch.Tensor | None
@@ -28,7 +28,7 @@ class Examples(Protocol):
 
 
 class DenseRows:
-    """Input rows kept for replay, as one tensor that grows; `rows[slots]` is a batch of them, float32 (B, n_inputs)."""
+    """Input rows kept for replay, as one tensor that grows."""
 
     def __init__(self, n_inputs: int, device: torch.device) -> None:
         self._rows = torch.empty(0, n_inputs, device=device)
@@ -38,7 +38,7 @@ class DenseRows:
         return self._length
 
     def put(self, slot: int, x: torch.Tensor) -> None:
-        """Write one row (n_inputs,) at a slot: one in use, or the next, `len(rows)`, which makes the store longer."""
+        """Write one row (n_inputs,) at a slot in use, or at the next one, `len(rows)`."""
         if slot == self._length:
             if self._length == len(self._rows):
                 more = torch.empty(max(64, self._length), self._rows.shape[1], device=self._rows.device)
@@ -51,15 +51,16 @@ class DenseRows:
         return self._rows[: self._length]
 
     def __getitem__(self, slots: torch.Tensor) -> torch.Tensor:
-        """The rows at `slots`, int64 (B,) on the CPU, in that order."""
+        """The rows at `slots`, int64 (B,) on the CPU, in that order: float32 (B, n_inputs)."""
         return self._rows[slots.to(self._rows.device)]
 
 
 class TorchEngine:
     """The engine's verbs over a network whose parameters are views into `weights`.
 
-    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss of a row is
-    its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN or infinite.
+    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss
+    of a row is its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN
+    or infinite.
     """
 
     name = "torch"
@@ -78,7 +79,7 @@ class TorchEngine:
         return DenseRows(n_inputs, self._weights.flat.device)
 
     def sgd(self, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
-        """One SGD step per row, in order (batch size one); a row's loss is multiplied by its `scale` (B,), if given."""
+        """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
         x, y = self._here(x), self._here(y)
         total = 0.0
         for i in range(len(x)):
@@ -100,8 +101,8 @@ class TorchEngine:
     ) -> None:
         """One SGD step on the sum of the rows' losses times `weight` (B,), by default their mean.
 
-        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target to the
-        gradient: a diagonal quadratic penalty such as EWC's, at a cost that does not depend on how it came about.
+        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target
+        to the gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
         """
         gradient = self.gradient(x, y, weight)
         if pull is not None:

@@ -16,9 +16,10 @@ def padded(length: int) -> int:
 class Weights:
     """The parameters of a module, moved into one contiguous float32 vector of which they become views.
 
-    A Linear weight, (out, in) to the module, lies input-major: `in` rows of `out` floats, each row padded with zeros
-    to a multiple of `LANE`, so that the weights of one input are one contiguous, aligned run. Everything else lies
-    as PyTorch holds it, padded likewise. Padding is zero and stays zero under every operation an engine performs.
+    A Linear weight, (out, in) to the module, lies input-major: `in` rows of `out` floats, each row padded
+    with zeros to a multiple of `LANE`, so that the weights of one input are one contiguous, aligned run.
+    Everything else lies as PyTorch holds it, padded likewise. Padding is zero and stays zero under every
+    operation an engine performs.
 
     Attributes:
         flat: float32 (P,), the weights themselves, on the module's device.
@@ -44,7 +45,10 @@ class Weights:
 
     def views(self, vector: torch.Tensor) -> dict[torch.nn.Parameter, torch.Tensor]:
         """Each parameter's part of a vector (P,) laid out like `flat`, in the parameter's own shape."""
-        return {p: vector.as_strided(shape, strides, offset) for p, (offset, shape, strides) in self._layout.items()}
+        return {
+            p: vector.as_strided(shape, strides, offset)
+            for p, (offset, shape, strides) in self._layout.items()
+        }
 
     def offset(self, parameter: torch.nn.Parameter) -> int:
         """Where in `flat` a parameter's part begins, in floats."""
