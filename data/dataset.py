@@ -21,7 +21,7 @@ class Examples:
     Attributes:
         images: (N, P) uint8 grey levels, or float32 pixels that are taken as they are.
         y: (N,) int64 labels.
-        pixel_map: (n_inputs,) int64, input q being pixel pixel_map[q], or 0 where that is -1; None: as they are.
+        pixel_map: (n_inputs,) int64, input q being pixel pixel_map[q], or 0 where that is -1, or None.
         descriptor: what GEM's files say of a task: an angle in degrees, a few words.
     """
 
@@ -36,13 +36,11 @@ class Examples:
         self.n_inputs = images.shape[1] if pixel_map is None else len(pixel_map)
         # NumPy fetches one row in half the time PyTorch takes, and a run asks for a million single rows.
         self._pixels = images.numpy()
-        scale = 255 if images.dtype == torch.uint8 else 1
-        if pixel_map is None:
-            self._gather, self._divisor = None, np.float32(scale)
-        else:
-            self._gather = pixel_map.clamp(min=0).numpy()
+        self._gather = None if pixel_map is None else pixel_map.clamp(min=0).numpy()
+        self._divisor = np.full(self.n_inputs, 255 if images.dtype == torch.uint8 else 1, np.float32)
+        if pixel_map is not None:
             # Any pixel over infinity is 0: one division scales what the map shows and blanks the rest.
-            self._divisor = np.where(pixel_map.numpy() < 0, np.float32(np.inf), np.float32(scale))
+            self._divisor[pixel_map.numpy() < 0] = np.inf
 
     def __len__(self) -> int:
         return len(self.y)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def make(folder: Path, file: Path = mnist.FILE) -> None:
     Raises:
         DataError: an IDX file is missing or is not the one published.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for key, idx in mnist.FILES.items():
         try:
             content = (folder / idx.name).read_bytes()
