@@ -1,4 +1,4 @@
-"""How tasks are made of MNIST: a task is a map of pixels, task[q] = image[map[q]], or 0 where map[q] is -1."""
+"""How tasks are made of MNIST: a task is a pixel map, task[q] = image[map[q]], or 0 where map[q] is -1."""
 
 from __future__ import annotations
 
