@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import importlib
 import random
+import signal
 import sys
+import threading
 import time
 from argparse import Namespace
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy
 import torch
@@ -17,14 +21,35 @@ from tqdm import tqdm
 
 import data
 from data.continuum import Continuum
-from metrics import Evaluation, ResultError, ResultFiles, statistics
+from metrics import Checkpoint, CheckpointError, Evaluation, ResultError, ResultFiles, identity, statistics
 from model import engine
 from model.common import OptionError
 from model.options import LEARNERS, parse
+from model.state import Unsavable, capture, restore
 
 
 class Diverged(ArithmeticError):
     """A loss or a score became NaN or infinite; the message is one line for the user."""
+
+
+class Terminated(Exception):
+    """SIGTERM asked the run to stop; the message is one line for the user."""
+
+
+@dataclass
+class Life:
+    """How far a run has come: batches and examples seen, the task of the last one, and what was logged."""
+
+    batches: int = 0
+    examples: int = 0
+    task: int = 0
+    result_t: list[int] = field(default_factory=list)
+    result_a: list[list[float]] = field(default_factory=list)
+
+    def log(self, accuracies: list[float]) -> None:
+        """Add an evaluation on all tasks, tagged with the task seen before it."""
+        self.result_t.append(self.task)
+        self.result_a.append(accuracies)
 
 
 def main(argv: list[str]) -> None:
@@ -38,52 +63,82 @@ def main(argv: list[str]) -> None:
     for note in (tasks.note, engine.note(args) if args.model in LEARNERS else None):
         if note:
             print(note, file=sys.stderr)
-    net = importlib.import_module(f"model.{args.model}").Net(
-        tasks.n_inputs, tasks.n_outputs, len(tasks), args
-    )
+    learner = importlib.import_module(f"model.{args.model}")
+    net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     if args.cuda:
         net.cuda()
+    run = identity(args, tasks.fingerprint)
     files = ResultFiles(args.save_path, args.model, args.data_file)
+    checkpoint = Checkpoint(args.save_path, args.model, args.data_file, run, args.checkpoint_every)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: checkpoint.ask())
 
-    result_t, result_a = life_experience(net, continuum, tasks, args)
+    life = resumed(net, checkpoint) if args.resume else Life()
+    life_experience(net, continuum, tasks, args, life, checkpoint)
 
+    result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
-    one_liner = files.save(result_t, result_a, net.state_dict(), stats, vars(args))
+    one_liner = files.save(result_t, result_a, net.state_dict(), stats, {**vars(args), "run": run})
+    checkpoint.remove()
     print(f"{files.stem}: {one_liner} # {time.time() - started}")
 
 
 def life_experience(
-    net: torch.nn.Module, continuum: Continuum, tasks: data.DataSet, args: Namespace
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Show the stream to the learner, evaluating it on all tasks as it goes.
-
-    Returns:
-        result_t (R,), for each evaluation the task seen before it, and result_a (R, T), its accuracies.
+    net: torch.nn.Module,
+    continuum: Continuum,
+    tasks: data.DataSet,
+    args: Namespace,
+    life: Life,
+    checkpoint: Checkpoint,
+) -> None:
+    """Show the rest of the stream to the learner, evaluating it on all tasks as it goes.
 
     Raises:
         Diverged: a loss or a score became NaN or infinite.
+        Terminated: SIGTERM came; there is a checkpoint, unless they are turned off.
     """
     device = "cuda" if args.cuda else "cpu"
     evaluation = Evaluation(net, tasks.test, device)
-    log: list[tuple[int, list[float]]] = []
-    seen = current = 0
-    with tqdm(total=continuum.n_examples, unit=" examples", disable=None) as bar:
+    with tqdm(total=continuum.n_examples, initial=life.examples, unit=" examples", disable=None) as bar:
         try:
-            for i, (t, rows) in enumerate(continuum):
-                if i % args.log_every == 0 or t != current:
-                    log.append((current, evaluation.accuracies()))
-                    current = t
-                    bar.set_postfix(task=t, accuracy=f"{sum(log[-1][1]) / len(tasks):.4f}")
+            for t, rows in islice(continuum, life.batches, None):
+                if life.batches % args.log_every == 0 or t != life.task:
+                    life.log(evaluation.accuracies())
+                    life.task = t
+                    bar.set_postfix(task=t, accuracy=f"{sum(life.result_a[-1]) / len(tasks):.4f}")
                 net.train()
                 examples = tasks.train[t]
                 net.observe(examples.x(rows).to(device), t, examples.y[rows].to(device))
-                seen += len(rows)
+                life.batches += 1
+                life.examples += len(rows)
                 bar.update(len(rows))
-            log.append((current, evaluation.accuracies()))
+                if checkpoint.due(life.examples):
+                    keep(checkpoint, net, life)
+                if checkpoint.asked:
+                    raise Terminated(f"terminated after example {life.examples}")
+            life.log(evaluation.accuracies())
         except FloatingPointError as error:
-            raise Diverged(f"example {seen + 1}: {error}; try a smaller --lr") from error
-    result_t, result_a = zip(*log, strict=True)
-    return torch.tensor(result_t), torch.tensor(result_a)
+            raise Diverged(f"example {life.examples + 1}: {error}; try a smaller --lr") from error
+
+
+def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
+    """Save a checkpoint; where that cannot be done, say so, and go on without."""
+    try:
+        checkpoint.save({"learner": capture(net), "life": vars(life)}, life.examples)
+    except (Unsavable, CheckpointError) as error:
+        print(f"no more checkpoints: {error}", file=sys.stderr)
+        checkpoint.every = 0
+
+
+def resumed(net: torch.nn.Module, checkpoint: Checkpoint) -> Life:
+    """The life that a checkpoint holds, to which the learner is set; a new one where there is none."""
+    saved = checkpoint.load()
+    if saved is None:
+        print(f"{checkpoint.path} is not there: starting at the beginning", file=sys.stderr)
+        return Life()
+    restore(net, saved["learner"])
+    print(f"{checkpoint.path}: going on after example {saved['life']['examples']}", file=sys.stderr)
+    return Life(**saved["life"])
 
 
 def seed_generators(seed: int) -> None:
@@ -97,10 +152,12 @@ def run(argv: list[str]) -> int:
     """`main`, with what a user can cause turned into one line on stderr; the exit status."""
     try:
         main(argv)
-    except (data.DataError, OptionError, ResultError) as error:
+    except (data.DataError, OptionError, ResultError, CheckpointError) as error:
         return failed(error, 2)
     except Diverged as error:
         return failed(error, 1)
+    except Terminated as error:
+        return failed(error, 143)
     except KeyboardInterrupt:
         return failed("interrupted, nothing saved", 130)
     return 0

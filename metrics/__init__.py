@@ -1,7 +1,18 @@
 """How a run went: GEM's accuracy matrix and figures, and the two files a run leaves behind."""
 
+from .checkpoint import Checkpoint, CheckpointError
 from .evaluation import Evaluation
+from .identity import identity
 from .matrix import Statistics, statistics
 from .results import ResultError, ResultFiles
 
-__all__ = ["Evaluation", "ResultError", "ResultFiles", "Statistics", "statistics"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Evaluation",
+    "ResultError",
+    "ResultFiles",
+    "Statistics",
+    "identity",
+    "statistics",
+]

@@ -55,7 +55,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         add_undeclared(parser, args, unknown, declared)
     if args.cuda == "yes" and not torch.cuda.is_available():
         parser.error("--cuda yes: PyTorch sees no GPU here; leave it out, or install a CUDA build of PyTorch")
-    args.cuda, args.finetune = args.cuda == "yes", args.finetune == "yes"
+    for name in ("cuda", "finetune", "resume"):
+        setattr(args, name, getattr(args, name) == "yes")
     return args
 
 
@@ -134,7 +135,7 @@ def build_parser() -> OneLineParser:
     episodic = parser.add_argument_group("memory and constraints")
     experiment = parser.add_argument_group("experiment")
     tasks = parser.add_argument_group("data")
-    machine = parser.add_argument_group("speed (not in the published code)")
+    machine = parser.add_argument_group("speed and long runs (not in the published code)")
 
     def yes_or_no(group: argparse._ArgumentGroup, name: str, default: str, text: str) -> None:
         group.add_argument(name, choices=("yes", "no"), metavar="yes|no", default=default, help=text)

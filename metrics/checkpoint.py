@@ -1,0 +1,118 @@
+"""A file from which an interrupted run goes on, bit for bit."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from .files import appearing
+
+SECONDS = 300.0
+"""Wall time between two checkpoints where no number of examples is given."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be used or written; the message is one line for the user."""
+
+
+class Checkpoint:
+    """The one checkpoint file of a run, `<model>_<data file>_<run>.checkpoint` in its results folder.
+
+    Attributes:
+        path: the file, which is there only while its run is unfinished.
+        every: a number of examples between two checkpoints, 0 for none, None for one every 5 minutes.
+        asked: whether the run was asked to stop, so that one is due at once.
+    """
+
+    def __init__(self, folder: str, model: str, data_file: str, run: str, every: int | None) -> None:
+        """`run` identifies what determines the result."""
+        self.path = Path(folder) / f"{model}_{Path(data_file).name}_{run}.checkpoint"
+        self.every, self.asked = every, False
+        self._run = run
+        self._last_time, self._last_seen = time.monotonic(), 0
+
+    def load(self) -> dict[str, Any] | None:
+        """What the last `save` was given, the random generators set back to then; None where there is no file.
+
+        Raises:
+            CheckpointError: the file is damaged, foreign, or of a run with other arguments, data or code.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            saved = torch.load(self.path, weights_only=True)
+            run, state, generators = saved["run"], saved["state"], saved["generators"]
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            pickle.UnpicklingError,
+            zipfile.BadZipFile,
+        ):
+            raise CheckpointError(f"{self.path}: not a whole checkpoint; delete it to start again") from None
+        if run != self._run:
+            raise CheckpointError(f"{self.path}: of a run with other arguments, data or code; move it away")
+        _set_generators(generators)
+        return state
+
+    def ask(self) -> None:
+        """Ask the run to stop; safe in a signal handler."""
+        self.asked = True
+
+    def due(self, seen: int) -> bool:
+        """Whether a checkpoint is due after `seen` examples."""
+        if self.every == 0:
+            return False
+        if self.asked:
+            return True
+        if self.every is None:
+            return time.monotonic() - self._last_time >= SECONDS
+        return seen - self._last_seen >= self.every
+
+    def save(self, state: dict[str, Any], seen: int) -> None:
+        """Replace the file by one with this state after `seen` examples, and the random generators as they are.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        saved = {"run": self._run, "state": state, "generators": _generators()}
+        try:
+            with appearing(self.path) as path:
+                torch.save(saved, path)
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(f"{self.path}: cannot write it: {error}") from error
+        self._last_time, self._last_seen = time.monotonic(), seen
+
+    def remove(self) -> None:
+        """Remove the file of a finished run."""
+        self.path.unlink(missing_ok=True)
+
+
+def _generators() -> dict[str, Any]:
+    name, keys, *rest = numpy.random.get_state(legacy=True)
+    state = {
+        "torch": torch.get_rng_state(),
+        "numpy": (name, torch.from_numpy(keys.astype(numpy.int64)), *rest),
+        "python": random.getstate(),
+    }
+    if torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def _set_generators(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    name, keys, *rest = state["numpy"]
+    numpy.random.set_state((name, keys.numpy().astype(numpy.uint32), *rest))
+    random.setstate(state["python"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state_all(state["cuda"])
