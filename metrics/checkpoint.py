@@ -39,7 +39,7 @@ class Checkpoint:
         self._last_time, self._last_seen = time.monotonic(), 0
 
     def load(self) -> dict[str, Any] | None:
-        """What the last `save` was given, the random generators set back to then; None where there is no file.
+        """What the last `save` was given, the generators set back to then; None where there is no file.
 
         Raises:
             CheckpointError: the file is damaged, foreign, or of a run with other arguments, data or code.
@@ -79,7 +79,7 @@ class Checkpoint:
         return seen - self._last_seen >= self.every
 
     def save(self, state: dict[str, Any], seen: int) -> None:
-        """Replace the file by one with this state after `seen` examples, and the random generators as they are.
+        """Replace the file by one with this state after `seen` examples, and the generators as they are.
 
         Raises:
             CheckpointError: it cannot be written.

@@ -242,4 +242,13 @@ def build_parser() -> OneLineParser:
         metavar="N",
         help="cores to use, 0: all that the process may use (all)",
     )
+    add(
+        "--checkpoint_every",
+        type=COUNT,
+        metavar="N",
+        help="examples between two checkpoints, 0: none; by default one every 5 minutes (all)",
+    )
+    yes_or_no(
+        machine, "--resume", "no", "go on from the run's checkpoint in save_path, if there is one (all)"
+    )
     return parser
