@@ -1,0 +1,153 @@
+"""Interrupted runs go on to the same result, to the last bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import main
+from model.options import LEARNERS
+
+ROOT = Path(__file__).parent.parent
+OPTIONS = {
+    "online": "--lr 0.03",
+    "taskinput": "--lr 0.03",
+    "independent": "--lr 0.03",
+    "ewc": "--lr 0.01 --n_memories 5 --memory_strength 10",
+    "gem": "--lr 0.01 --n_memories 7 --memory_strength 0.5",
+    "eralg4": "--lr 0.03 --memories 20 --replay_batch_size 5",
+    "eralg5": "--lr 0.03 --memories 20 --replay_batch_size 5",
+    "meralg1": "--lr 0.03 --memories 20 --replay_batch_size 5 --batches_per_example 2 --beta 0.1 --gamma 0.5",
+    "meralg6": "--lr 0.03 --memories 20 --replay_batch_size 5 --gamma 0.3",
+    "meralg7": "--lr 0.03 --memories 20 --replay_batch_size 5 --gamma 0.3 --s 2",
+}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+def options(model: str, engine: str, data: Path, results: Path) -> list[str]:
+    shown = "--data_file small_permutations.pt --samples_per_task 12 --shuffle_tasks yes --n_epochs 2 --batch_size 2"
+    return (
+        f"--model {model} --engine {engine} {OPTIONS[model]} {shown} --log_every 9 --n_hiddens 20 "
+        f"--data_path {data} --save_path {results} --seed 3 --checkpoint_every 17"
+    ).split()
+
+
+def outcome(results: Path) -> tuple:
+    (path,) = results.glob("*.pt")
+    result_t, result_a, weights, stats, _, args = torch.load(path)
+    return result_t.tolist(), result_a.tolist(), {k: v.tolist() for k, v in weights.items()}, stats, args["run"]
+
+
+@pytest.mark.parametrize("n_checkpoints", [1, 4])
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+@pytest.mark.parametrize("model", LEARNERS)
+def test_a_resumed_run_is_bit_identical(model, engine, n_checkpoints, small_data, tmp_path, monkeypatch):
+    main.main(options(model, engine, small_data, tmp_path / "whole"))
+    kept = 0
+
+    def keep_then_die(*state):
+        nonlocal kept
+        keep(*state)
+        kept += 1
+        if kept == n_checkpoints:
+            raise Killed
+
+    keep = main.keep
+    monkeypatch.setattr(main, "keep", keep_then_die)
+    argv = options(model, engine, small_data, tmp_path / "cut")
+    with pytest.raises(Killed):
+        main.main(argv)
+    monkeypatch.setattr(main, "keep", keep)
+    main.main([*argv, "--resume", "yes"])
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+    assert not list((tmp_path / "cut").glob("*.checkpoint"))
+
+
+def test_a_kill_while_writing_leaves_the_checkpoint_before(small_data, tmp_path):
+    argv = options("meralg1", "torch", small_data, tmp_path / "cut")
+    dying = """
+import os, signal, sys, torch, main
+save, calls = torch.save, []
+def half(saved, path):
+    save(saved, path)
+    calls.append(path)
+    if len(calls) == 3:
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+torch.save = half
+main.main(sys.argv[1:])
+"""
+    died = subprocess.run([sys.executable, "-c", dying, *argv], cwd=ROOT, capture_output=True, timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    main.main([*argv, "--resume", "yes"])
+    main.main(options("meralg1", "torch", small_data, tmp_path / "whole"))
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_sigterm_saves_and_exits_with_143(small_data, tmp_path):
+    argv = options("meralg6", "torch", small_data, tmp_path / "cut")
+    argv[argv.index("--samples_per_task") + 1] = "300"
+    argv[argv.index("--checkpoint_every") + 1] = "1000000"
+    run = subprocess.Popen(
+        [sys.executable, "main.py", *argv], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "cut").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 143, said
+    assert "terminated after example" in said.splitlines()[-1]
+    assert len(list((tmp_path / "cut").glob("*.checkpoint"))) == 1
+    main.main([*argv, "--resume", "yes"])
+    argv[argv.index("--save_path") + 1] = str(tmp_path / "whole")
+    main.main(argv)
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def interrupted(argv: list[str], results: Path, monkeypatch) -> Path:
+    """The checkpoint of a run that was interrupted at its first one."""
+
+    keep = main.keep
+
+    def keep_then_die(*state):
+        keep(*state)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(main, "keep", keep_then_die)
+        main.main(argv)
+    (path,) = results.glob("*.checkpoint")
+    return path
+
+
+def test_damaged_and_foreign_checkpoints_are_refused_in_one_line(small_data, tmp_path, monkeypatch, capsys):
+    argv = options("eralg4", "torch", small_data, tmp_path)
+    path = interrupted(argv, tmp_path, monkeypatch)
+    whole = path.read_bytes()
+
+    capsys.readouterr()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert main.run([*argv, "--resume", "yes"]) == 2
+    assert "not a whole checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+    path.write_bytes(whole)
+    saved = torch.load(path)
+    torch.save({**saved, "run": "0" * 32}, path)
+    assert main.run([*argv, "--resume", "yes"]) == 2
+    assert "other arguments" in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_no_checkpoint_means_a_start_from_the_beginning(small_data, tmp_path, capsys):
+    assert main.run([*options("online", "torch", small_data, tmp_path), "--resume", "yes"]) == 0
+    assert "starting at the beginning" in capsys.readouterr().err
