@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -52,12 +53,30 @@ class Life:
         self.result_a.append(accuracies)
 
 
-def main(argv: list[str]) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a run takes place, when that is not where its command line says; see sweep.py.
+
+    Attributes:
+        data_path, save_path, checkpoint_path: folders to use; the results still name the options'.
+        bar: what makes the progress bar, with tqdm's arguments and methods.
+        stop: set it to have the run write a checkpoint and end, as SIGTERM does.
+    """
+
+    data_path: str | None = None
+    save_path: str | None = None
+    checkpoint_path: str | None = None
+    bar: Callable[..., tqdm] = tqdm
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def main(argv: list[str], place: Place | None = None) -> None:
     """One run, from the command line to its two result files."""
     started = time.time()
-    args = parse(argv)
+    args, place = parse(argv), place or Place()
     seed_generators(args.seed)
-    tasks = data.load(args.data_path, args.data_file)
+    tasks = data.load(place.data_path or args.data_path, args.data_file)
+    run = identity(args, tasks.fingerprint)
     continuum = Continuum([len(examples) for examples in tasks.train], args)
     torch.set_num_threads(engine.cores(args))
     for note in (tasks.note, engine.note(args) if args.model in LEARNERS else None):
@@ -67,14 +86,14 @@ def main(argv: list[str]) -> None:
     net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     if args.cuda:
         net.cuda()
-    run = identity(args, tasks.fingerprint)
-    files = ResultFiles(args.save_path, args.model, args.data_file)
-    checkpoint = Checkpoint(args.save_path, args.model, args.data_file, run, args.checkpoint_every)
+    files = ResultFiles(place.save_path or args.save_path, args.model, args.data_file)
+    folder = place.checkpoint_path or args.save_path
+    checkpoint = Checkpoint(folder, args.model, args.data_file, run, args.checkpoint_every)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: checkpoint.ask())
 
     life = resumed(net, checkpoint) if args.resume else Life()
-    life_experience(net, continuum, tasks, args, life, checkpoint)
+    life_experience(net, continuum, tasks, args, life, checkpoint, place)
 
     result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
@@ -90,16 +109,17 @@ def life_experience(
     args: Namespace,
     life: Life,
     checkpoint: Checkpoint,
+    place: Place,
 ) -> None:
     """Show the rest of the stream to the learner, evaluating it on all tasks as it goes.
 
     Raises:
         Diverged: a loss or a score became NaN or infinite.
-        Terminated: SIGTERM came; there is a checkpoint, unless they are turned off.
+        Terminated: SIGTERM came, or place.stop was set; there is a checkpoint, unless they are turned off.
     """
     device = "cuda" if args.cuda else "cpu"
     evaluation = Evaluation(net, tasks.test, device)
-    with tqdm(total=continuum.n_examples, initial=life.examples, unit=" examples", disable=None) as bar:
+    with place.bar(total=continuum.n_examples, initial=life.examples, unit=" examples", disable=None) as bar:
         try:
             for t, rows in islice(continuum, life.batches, None):
                 if life.batches % args.log_every == 0 or t != life.task:
@@ -112,6 +132,8 @@ def life_experience(
                 life.batches += 1
                 life.examples += len(rows)
                 bar.update(len(rows))
+                if place.stop.is_set():
+                    checkpoint.ask()
                 if checkpoint.due(life.examples):
                     keep(checkpoint, net, life)
                 if checkpoint.asked:
@@ -148,10 +170,10 @@ def seed_generators(seed: int) -> None:
     random.seed(seed)
 
 
-def run(argv: list[str]) -> int:
+def run(argv: list[str], place: Place | None = None) -> int:
     """`main`, with what a user can cause turned into one line on stderr; the exit status."""
     try:
-        main(argv)
+        main(argv, place)
     except (data.DataError, OptionError, ResultError, CheckpointError) as error:
         return failed(error, 2)
     except Diverged as error:

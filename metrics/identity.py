@@ -1,35 +1,76 @@
-"""What determines a run's result, as one short name."""
+"""Which run a result is of: one hash of everything that determines it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 from functools import cache
+from modulefinder import ModuleFinder
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout that this process runs."""
 
-IRRELEVANT = frozenset({"save_path", "data_path", "data_file", "threads", "checkpoint_every", "resume"})
-"""Options that leave the result as it is; the data count by their content. Any other option counts."""
+NOT_COUNTED = frozenset({"save_path", "data_path", "data_file", "threads", "checkpoint_every", "resume"})
+"""Options that leave the result as it is; the data count by content. Any other option counts, new ones too."""
+
+AROUND = ("data/continuum.py", "metrics/evaluation.py", "metrics/matrix.py")
+"""Sources that count besides a learner's own: what the stream is, and how a learner is judged.
+
+main.py does not: it changes often, and the golden runs hold it to the same results.
+"""
+
+KERNELS = frozenset({".pyx", ".pxd", ".pxi", ".c", ".cpp", ".h", ".hpp"})
 
 
 def identity(args: Namespace, data_fingerprint: str) -> str:
-    """32 hex digits that name a run: its options, its data, and the code that learns.
+    """32 hex digits that name a run, the same for all runs that must have the same result, on any machine.
 
-    The same on every machine and in every folder.
+    Args:
+        args: what `model.options.parse` returns, before a learner is built, which may change it.
+        data_fingerprint: `DataSet.fingerprint` of the data that the run streams.
     """
-    options = {name: value for name, value in sorted(vars(args).items()) if name not in IRRELEVANT}
-    whole = json.dumps([options, data_fingerprint, code_version()])
-    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+    options = {name: _plain(value) for name, value in vars(args).items() if name not in NOT_COUNTED}
+    facts = {"options": options, "data": data_fingerprint, "code": code_version(args.model)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> object:
+    # GEM's sizes are read as floats but their defaults are whole: 1 and 1.0 are the same option.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @cache
-def code_version() -> str:
-    """SHA-256, in hex, of the names and contents of the sources under model/, as git would hold them."""
+def code_version(model: str) -> str:
+    """SHA-256, in hex, of the sources behind a learner: what it imports from model/, and the kernels there.
+
+    A process sees each source as it was when the process first asked for any, which is what it has imported.
+
+    Raises:
+        SyntaxError: in one of them.
+    """
+    digests = _digests()
+    finder = ModuleFinder(path=[str(ROOT)])
+    finder.import_hook(f"model.{model}")
+    imported = {module.__file__ for module in finder.modules.values()}
     whole = hashlib.sha256()
-    sources = [path for path in (ROOT / "model").rglob("*") if path.suffix in (".py", ".pyx", ".h", ".c")]
-    for path in sorted(sources, key=lambda path: path.relative_to(ROOT).as_posix()):
-        if path.name != "_native.c":
-            whole.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    for name, digest in sorted(digests.items()):
+        if name in AROUND or not name.endswith(".py") or str(ROOT / name) in imported:
+            whole.update(f"{name} {digest}\n".encode())
     return whole.hexdigest()
+
+
+@cache
+def _digests() -> dict[str, str]:
+    """SHA-256 of the sources in model/ and of `AROUND`, by their paths in the checkout."""
+    return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in _sources()}
+
+
+def _sources() -> Iterator[str]:
+    yield from AROUND
+    for path in (ROOT / "model").rglob("*"):
+        generated = path.suffix in (".c", ".cpp") and path.with_suffix(".pyx").exists()
+        if path.suffix == ".py" or (path.suffix in KERNELS and not generated):
+            yield path.relative_to(ROOT).as_posix()
