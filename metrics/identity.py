@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout that this process runs."""
 
 NOT_COUNTED = frozenset({"save_path", "data_path", "data_file", "threads", "checkpoint_every", "resume"})
-"""Options that leave the result as it is; the data count by content. Any other option counts, new ones too."""
+"""Options that leave the result as it is; data count by content. All others count, new ones too."""
 
 AROUND = ("data/continuum.py", "metrics/evaluation.py", "metrics/matrix.py")
 """Sources that count besides a learner's own: what the stream is, and how a learner is judged.

@@ -1,0 +1,101 @@
+"""Where runs are done: this machine's cores, a Dask cluster that is there, or one that SLURM lends."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from . import SweepError
+
+if TYPE_CHECKING:
+    from distributed import Client, SpecCluster
+
+DEATHS = 2
+"""How many workers a run may take with it and still be done again; at the next one it has failed."""
+
+CONNECT_SECONDS = 15
+
+
+def check_installed(slurm: bool) -> None:
+    """SweepError where a package is missing, with the way to get it."""
+    for package in ("distributed", "filelock", *(["dask_jobqueue"] if slurm else [])):
+        if importlib.util.find_spec(package) is None:
+            raise SweepError(
+                f"the package {package} is not installed: python3 -m pip install -r requirements-sweep.txt"
+            )
+
+
+@contextmanager
+def connect(options: Namespace) -> Iterator[Client]:
+    """A client of the cluster that sweep.py's options ask for; one made for the occasion ends with the block.
+
+    Raises:
+        SweepError: there is no reaching or making it.
+    """
+    import dask
+    from distributed import Client
+
+    dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        cluster = None
+        if options.slurm is not None:
+            cluster = _slurm(options.jobs, options.slurm)
+        elif not options.scheduler:
+            cluster = _local(options.jobs)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise SweepError(f"cannot start a cluster: {_first_line(error)}") from error
+    try:
+        try:
+            client = Client(cluster or options.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SweepError(f"--scheduler {options.scheduler}: {_first_line(error)}") from error
+        with client:
+            yield client
+    finally:
+        if cluster is not None:
+            cluster.close()
+
+
+def _local(workers: int | None) -> SpecCluster:
+    from dask.system import CPU_COUNT
+    from distributed import LocalCluster
+
+    # A run's memory is known; a limit would only have Dask kill what the machine can bear.
+    return LocalCluster(
+        n_workers=workers or CPU_COUNT,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit=None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
+    """Jobs of one worker each; `settings`, name=value, are dask_jobqueue.SLURMCluster's arguments."""
+    import dask
+    from dask_jobqueue import SLURMCluster
+
+    given: dict[str, object] = {"python": sys.executable, "scheduler_options": {"dashboard_address": None}}
+    for name, value in {"cores": 1, "processes": 1, "memory": "4GB"}.items():
+        if dask.config.get(f"jobqueue.slurm.{name}", None) is None:
+            given[name] = value
+    for setting in settings:
+        name, sign, value = setting.partition("=")
+        if not sign:
+            raise SweepError(f"--slurm {setting}: give name=value, such as queue=long")
+        given[name] = int(value) if value.isdigit() else value
+    cluster = SLURMCluster(**given)
+    # Not cluster.scale: this asks for a new job in place of one that ends.
+    cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
+    return cluster
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
