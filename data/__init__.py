@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def load(data_path: str, data_file: str) -> DataSet:
         DataError: no such file and no such data set, or a file that is not a whole data set in GEM's format.
     """
     path = Path(data_path) / data_file
-    if path.exists():
+    if os.path.exists(path):  # Unlike path.exists(), False for names that no file can have.
         return files.read(path)
     if data_file in BUILDERS:
         start = time.perf_counter()

@@ -36,8 +36,10 @@ class Examples:
         self.n_inputs = images.shape[1] if pixel_map is None else len(pixel_map)
         # NumPy fetches one row in half the time PyTorch takes, and a run asks for a million single rows.
         self._pixels = images.numpy()
+        grey = images.dtype == torch.uint8
+        self._as_they_are = pixel_map is None and not grey
         self._gather = None if pixel_map is None else pixel_map.clamp(min=0).numpy()
-        self._divisor = np.full(self.n_inputs, 255 if images.dtype == torch.uint8 else 1, np.float32)
+        self._divisor = np.full(self.n_inputs, 255 if grey else 1, np.float32)
         if pixel_map is not None:
             # Any pixel over infinity is 0: one division scales what the map shows and blanks the rest.
             self._divisor[pixel_map.numpy() < 0] = np.inf
@@ -52,6 +54,8 @@ class Examples:
             IndexError: a row that is not there.
         """
         pixels = self._pixels[rows.numpy() if isinstance(rows, torch.Tensor) else rows]
+        if self._as_they_are:
+            return torch.from_numpy(pixels.copy())
         if self._gather is not None:
             pixels = pixels.take(self._gather, axis=1)
         return torch.from_numpy(pixels / self._divisor)

@@ -6,6 +6,7 @@ x is (N, n_inputs) float32, y (N,) int64. README.md beside this file says more.
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -45,12 +46,15 @@ def read(path: Path) -> DataSet:
 def _content(path: Path) -> object:
     if not path.is_file():
         raise _Refused("is not a file")
-    mapped = _can_be_mapped(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except OSError:
+        mapped = _can_be_mapped(path)
+        with warnings.catch_warnings():
+            # Of a pickle that torch.save did not write it warns, fails on it next, and one line is enough.
+            warnings.filterwarnings("error", message="Detected pickle protocol")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except (OSError, _Refused):
         raise
-    except Exception as error:  # A damaged or hostile pickle makes the unpickler raise nearly anything.
+    except Exception as error:  # A damaged or hostile file makes the unpickler raise nearly anything.
         raise _Refused(
             f"is damaged, or holds more than tensors, numbers and words: {_reason(error)}"
         ) from error

@@ -65,7 +65,7 @@ def read() -> Mnist:
         DataError: the repository's file is missing or damaged.
     """
     try:
-        with np.load(FILE, allow_pickle=False) as archive:
+        with open(FILE, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in FILES}
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{FILE} cannot be read ({error}): restore it with git checkout") from error

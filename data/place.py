@@ -62,18 +62,29 @@ def only_one(path: Path) -> Iterator[None]:
     The lock ends with its process, however that ends.
     """
     lock = path.with_name(f"{path.name}.lock")
+    said = False
     while True:
         with open(lock, "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"another process is at work on {path}: waiting for it")
+                if not said:
+                    print(f"another process is at work on {path}: waiting for it", flush=True)
+                    said = True
                 fcntl.flock(file, fcntl.LOCK_EX)
-            # Who held the lock before may have removed its file, and a third process made a new one.
-            if not lock.exists() or not os.path.samestat(os.stat(lock), os.fstat(file.fileno())):
+            # Who held the lock before has removed its file: it locks nobody out any more.
+            if not _is_at(file.fileno(), lock):
                 continue
             try:
                 yield
             finally:
                 lock.unlink()
             return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that bears this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
