@@ -48,9 +48,12 @@ def fetch(url: str, path: Path) -> None:
         except _Broken as error:
             # A broken connection is taken up again at once, as long as that brings the download further.
             length = archive.stat().st_size
+            if length == 0:
+                archive.unlink()
+                raise DataError(str(error)) from error
             if length <= longest:
                 raise DataError(
-                    f"{error}; {archive} keeps them, and the next try goes on from there"
+                    f"{error}; {archive} keeps them, and another try goes on from there"
                 ) from error
             longest = length
     try:
@@ -66,6 +69,8 @@ def _download(url: str, archive: Path) -> None:
     """Append to `archive` what it lacks."""
     have = archive.stat().st_size if archive.exists() else 0
     with _answer(url, have) as (response, begin, total):
+        if response.status_code == 416:
+            return
         if total is not None:
             check_room(archive.parent, total - begin, "the rest of the archive")
         with open(archive, "ab") as file, _bar(archive.name, total, begin) as bar:
@@ -84,7 +89,10 @@ def _download(url: str, archive: Path) -> None:
 
 @contextmanager
 def _answer(url: str, have: int) -> Iterator[tuple[requests.Response, int, int | None]]:
-    """The server's answer, where in the archive its content begins, and the archive's length if announced."""
+    """The server's answer, where in the archive its content begins, and the archive's length if announced.
+
+    200: the whole archive; 206: what lies beyond the `have` bytes that are here; 416: nothing does.
+    """
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -96,12 +104,12 @@ def _answer(url: str, have: int) -> Iterator[tuple[requests.Response, int, int |
         status = response.status_code
         content = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
         begin, total = content.groups() if content else ("", "")
-        if status == 200:  # Also how a server answers that knows no ranges.
+        if status == 200:  # As a server answers too that knows no ranges.
             length = response.headers.get("Content-Length", "")
             yield response, 0, int(length) if length.isdecimal() else None
         elif have and (status, begin) == (206, str(have)):
             yield response, have, int(total) if total.isdecimal() else None
-        elif have and (status, total) == (416, str(have)):  # Nothing lies beyond: all of it is here.
+        elif have and (status, total) == (416, str(have)):
             yield response, have, have
         elif have and status in (206, 416):  # What is here is of another archive.
             with _answer(url, 0) as anew:
@@ -114,7 +122,7 @@ def _root(error: BaseException) -> str:
     """What first went wrong: requests wraps it in several layers of text."""
     while error.__context__ is not None:
         error = error.__context__
-    return str(error)
+    return str(error) or type(error).__name__
 
 
 def _extract(archive: Path, name: str, path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import mnist
 from .dataset import DataError
+from .place import appearing
 
 
 def make(folder: Path, file: Path = mnist.FILE) -> None:
@@ -32,7 +33,8 @@ def make(folder: Path, file: Path = mnist.FILE) -> None:
                 f"{folder / idx.name} is not MNIST's: its MD5 is {mnist.md5(content)}, not {idx.md5}"
             )
         arrays[key] = np.frombuffer(content, np.uint8, offset=len(idx.header)).reshape(idx.shape)
-    np.savez_compressed(file, **arrays)
+    with appearing(file) as part, open(part, "wb") as archive:
+        np.savez_compressed(archive, **arrays)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ class _Pickler(pickle.Pickler):
 class GemFile:
     """A data set laid out as what torch.save writes since PyTorch 1.6.
 
-    torch.save would need every task's x at once: 22 GB for Many Permutations. Here no
-    more than one task's x exists at a time.
+    torch.save would need every task's x at once: 22 GB for Many Permutations. Here no more
+    than one task's x exists at a time.
 
     Attributes:
         n_bytes: the length of the tensors' bytes together; the file is a few hundred bytes a tensor longer.
@@ -88,10 +88,11 @@ class GemFile:
             OSError: the disk is full, or the path cannot be written to. A part of the file may be left there.
         """
         # zipfile, not PyTorch's own archive writer: that one aborts the process when the disk is full.
+        # ZipInfo leaves the time out: the same data set gives the same file.
         with open(path, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("archive/data.pkl", self._pickle)
-            archive.writestr("archive/version", "3\n")
-            archive.writestr("archive/byteorder", sys.byteorder)
+            archive.writestr(zipfile.ZipInfo("archive/data.pkl"), self._pickle)
+            archive.writestr(zipfile.ZipInfo("archive/version"), "3\n")
+            archive.writestr(zipfile.ZipInfo("archive/byteorder"), sys.byteorder)
             for storage, tensor in self._records:
                 info = _aligned(f"archive/data/{storage.key}", file.tell())
                 with archive.open(info, "w", force_zip64=True) as record:

@@ -77,6 +77,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{total}")
                 self.end_headers()
+                self.wfile.write(b"beyond the end")
                 return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {begin}-{total - 1}/{total}")
@@ -168,6 +169,12 @@ def test_cut_off_again_and_again(server: Server, tmp_path: Path) -> None:
     server.cut = [1000] * 100
     assert run(server, tmp_path, "--source", "paper") == 2
     assert len(server.asked) == 2 and only(tmp_path, PART)
+
+
+def test_cut_off_at_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server.cut = [0]
+    assert run(server, tmp_path, "--source", "paper") == 2
+    assert "broke off at 0 bytes of 30" in capsys.readouterr().err and only(tmp_path)
 
 
 def test_nothing_is_asked_twice_of_a_whole_download(server: Server, tmp_path: Path) -> None:
