@@ -174,7 +174,7 @@ def run(argv: list[str], place: Place | None = None) -> int:
     """`main`, with what a user can cause turned into one line on stderr; the exit status."""
     try:
         main(argv, place)
-    except (data.DataError, OptionError, ResultError, CheckpointError) as error:
+    except (data.DataError, OptionError, engine.EngineError, ResultError, CheckpointError) as error:
         return failed(error, 2)
     except Diverged as error:
         return failed(error, 1)

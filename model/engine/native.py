@@ -1,0 +1,260 @@
+"""The native engine: the verbs of `torch_engine`, compiled, for an MLP on the CPU.
+
+Inputs are kept sparse, as their nonzero values, and every kernel skips what is zero: pixels, and units that a ReLU
+switched off. Results are those of the torch engine up to the order of float32 additions, at any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from array import array
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from .torch_engine import Examples
+from .weights import Weights, padded
+
+try:
+    from . import _native
+except ImportError as error:
+    _native = None
+    _reason = f"the native engine is not built ({error}); pip install -r requirements.txt builds it"
+
+if _native is not None:
+    _native.select(os.environ.get("MER_NATIVE_ISA"))
+
+
+def unavailable() -> str | None:
+    """Why the native engine cannot be used here, in one line; None where it can."""
+    return _reason if _native is None else None
+
+
+class SparseRows:
+    """Input rows kept for replay, each as its nonzero values."""
+
+    def __init__(self, n_inputs: int) -> None:
+        self._rows = _native.Rows(n_inputs)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, slot: int, x: torch.Tensor) -> None:
+        """Write one row (n_inputs,) at a slot in use, or at the next one, `len(rows)`."""
+        x = x.detach().to("cpu", torch.float32).contiguous()
+        if x.shape != (self._rows.n_inputs,):
+            raise ValueError(f"a row of shape {tuple(x.shape)} does not fit {self._rows.n_inputs} inputs")
+        self._rows.put(slot, x.data_ptr())
+
+    def dense(self) -> torch.Tensor:
+        """All rows, float32 (len, n_inputs)."""
+        rows = torch.empty(len(self), self._rows.n_inputs)
+        for slot, row in enumerate(rows):
+            self._rows.write_dense(slot, row.data_ptr())
+        return rows
+
+    def __getitem__(self, slots: torch.Tensor) -> Batch:
+        """The rows at `slots`, int64 (B,), in that order, as inputs for this engine."""
+        return Batch(self._rows, slots)
+
+
+class Batch:
+    """Rows of a store, in some order; nothing is copied."""
+
+    def __init__(self, rows: _native.Rows, slots: torch.Tensor) -> None:
+        self.rows, self.slots = rows, slots.to("cpu", torch.int64).contiguous()
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+class TestSet:
+    """A task's test examples: sparse images, which tasks share, and the task's pixel map."""
+
+    def __init__(self, images: SparseRows, pixel_map: torch.Tensor | None) -> None:
+        self.images, self.pixel_map = images, pixel_map
+
+
+class NativeEngine:
+    """The engine's verbs over an MLP, ReLU between its layers, whose parameters are views into `weights`.
+
+    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss of a row
+    is its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN or infinite.
+    """
+
+    name = "native"
+
+    def __init__(self, layers: Sequence[torch.nn.Linear], weights: Weights, lr: float, threads: int = 1) -> None:
+        self._weights, self._lr, self._threads = weights, lr, threads
+        self._n_inputs, self._n_outputs = layers[0].in_features, layers[-1].out_features
+        self._layers = [
+            (layer.in_features, layer.out_features, padded(layer.out_features), *map(self._address, layer.parameters()))
+            for layer in layers
+        ]
+        self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
+
+    @staticmethod
+    def draw(n: int, k: int) -> torch.Tensor:
+        """k of n entries, int64 (k,), exactly as `draws.shuffle_draw` draws them from Python's generator."""
+        drawn = torch.empty(k, dtype=torch.int64)
+        if k:
+            version, words, gauss_next = random.getstate()
+            state = array("I", words[:-1])
+            used = _native.draw(state.buffer_info()[0], words[-1], n, k, drawn.data_ptr())
+            random.setstate((version, (*state, used), gauss_next))
+        return drawn
+
+    def rows(self, n_inputs: int) -> SparseRows:
+        """An empty store of input rows, from which batches can be taken by slot."""
+        return SparseRows(n_inputs)
+
+    def test_set(self, examples: Examples) -> TestSet:
+        """A task's test examples in the form that `scores` reads fastest."""
+        return TestSet(_sparse(examples.images), examples.pixel_map)
+
+    def sgd(self, x: torch.Tensor | Batch, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
+        """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
+        x, y, scale = self._batch(x), self._labels(x, y), _floats(scale, len(x))
+        _check(self._net.sgd(x.rows, x.slots.data_ptr(), y.data_ptr(), _pointer(scale), len(x), self._lr))
+
+    def step(
+        self,
+        x: torch.Tensor | Batch,
+        y: torch.Tensor,
+        weight: torch.Tensor | None = None,
+        pull: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> None:
+        """One SGD step on the sum of the rows' losses times `weight` (B,), by default their mean.
+
+        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target to the
+        gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
+        """
+        x, y, weight = self._batch(x), self._labels(x, y), _floats(weight, len(x))
+        stiffness, target = pull or (None, None)
+        where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
+        _check(self._net.step(x.rows, *where, len(x), self._lr, _pointer(stiffness), _pointer(target)))
+
+    def gradient(
+        self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The gradient of the same sum, float32 (P,), laid out like the weights."""
+        gradient = torch.zeros_like(self._weights.flat)
+        self._gradient(x, y, weight, gradient)
+        return gradient
+
+    def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
+        """The gradient of each batch's mean loss, float32 (len(batches), P)."""
+        gradients = torch.zeros(len(batches), len(self._weights.flat))
+        _on_threads(self._threads, [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)])
+        return gradients
+
+    def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
+        """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
+        net = self._net
+        if isinstance(x, TestSet):
+            images = x.images
+            x, pixel_map = images[torch.arange(len(images))], x.pixel_map
+            if pixel_map is not None:
+                first = self._folded(pixel_map, x.rows.n_inputs)
+                layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
+                net = _native.Net(0, 0, [layer, *self._layers[1:]])
+        else:
+            x = self._batch(x)
+        scores = torch.empty(len(x), self._n_outputs)
+        pieces = zip(x.slots.chunk(self._threads), scores.chunk(self._threads), strict=True)
+        _on_threads(
+            self._threads,
+            [(net.scores, x.rows, slots.data_ptr(), len(slots), out.data_ptr()) for slots, out in pieces],
+        )
+        return scores
+
+    def _address(self, parameter: torch.nn.Parameter) -> int:
+        return self._weights.flat.data_ptr() + 4 * self._weights.offset(parameter)
+
+    def _batch(self, x: torch.Tensor | Batch) -> Batch:
+        """Inputs as rows of a store, made for the purpose where they are a tensor."""
+        if isinstance(x, torch.Tensor):
+            if x.dim() != 2:
+                raise ValueError(f"inputs of shape {tuple(x.shape)}: give (B, {self._n_inputs})")
+            rows = SparseRows(x.shape[1])
+            for slot, row in enumerate(x):
+                rows.put(slot, row)
+            x = rows[torch.arange(len(x))]
+        if x.rows.n_inputs != self._n_inputs:
+            raise ValueError(f"inputs of width {x.rows.n_inputs} for a network of {self._n_inputs}")
+        return x
+
+    def _labels(self, x: torch.Tensor | Batch, y: torch.Tensor) -> torch.Tensor:
+        if y.shape != (len(x),):
+            raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
+        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self._n_outputs:
+            raise IndexError(f"labels from {int(y.min())} to {int(y.max())} for {self._n_outputs} outputs")
+        return y.to("cpu", torch.int64).contiguous()
+
+    def _gradient(
+        self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None, out: torch.Tensor
+    ) -> None:
+        x, y, weight = self._batch(x), self._labels(x, y), _floats(weight, len(x))
+        where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
+        _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr()))
+
+    def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
+        """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
+
+        An image's pixel p is the input q for every q with pixel_map[q] = p, so its weights are the sum of theirs.
+        """
+        n_in, _, wide = self._layers[0][:3]
+        begin = (self._layers[0][3] - self._weights.flat.data_ptr()) // 4
+        rows = self._weights.flat[begin : begin + n_in * wide].view(n_in, wide)
+        shown = pixel_map >= 0
+        return torch.zeros(n_pixels, wide).index_add_(0, pixel_map[shown], rows[shown])
+
+
+_sparse_images: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def _sparse(images: torch.Tensor) -> SparseRows:
+    """Images (N, P), grey levels divided by 255, as sparse rows: one copy serves all tasks and engines."""
+    if images not in _sparse_images:
+        rows = SparseRows(images.shape[1])
+        for slot, image in enumerate(images):
+            rows.put(slot, image / 255 if images.dtype == torch.uint8 else image)
+        _sparse_images[images] = rows
+    return _sparse_images[images]
+
+
+def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:
+    if values is None:
+        return None
+    if values.shape != (length,):
+        raise ValueError(f"{tuple(values.shape)} weights for {length} inputs")
+    return values.to("cpu", torch.float32).contiguous()
+
+
+def _pointer(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _check(loss: float) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}")
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "native")
+
+
+def _on_threads(threads: int, calls: Sequence[tuple]) -> None:
+    """Make all calls, (function, argument, ...), at most so many at a time; the kernels let the GIL go."""
+    if threads == 1 or len(calls) < 2:
+        for function, *arguments in calls:
+            function(*arguments)
+        return
+    for done in [_pool(threads).submit(*call) for call in calls]:
+        done.result()
