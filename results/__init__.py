@@ -1,0 +1,1 @@
+"""Where runs leave their files, and the report that reads them."""
