@@ -33,7 +33,7 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         float (*sgd)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
         float (*backpropagate)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t) noexcept nogil
-        void (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *) noexcept nogil
+        int (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *) noexcept nogil
         void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
@@ -183,6 +183,7 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
+        cdef int done = 1
         if traces == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
@@ -191,9 +192,11 @@ cdef class Net:
             if isfinite(check):
                 if stiffness:
                     kernels.pull(self.flat, <const float *> stiffness, <const float *> target, self.floats, lr)
-                kernels.accumulate(&self.net, traces, chosen, n, -lr, self.flat, self.flat)
+                done = kernels.accumulate(&self.net, traces, chosen, n, -lr, self.flat, self.flat)
         mer_free_traces(traces)
         PyMem_Free(chosen)
+        if not done:
+            raise MemoryError()
         return check
 
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
@@ -201,14 +204,17 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
+        cdef int done
         if traces == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
             check = kernels.backpropagate(&self.net, traces, chosen, <const int64_t *> labels, <const float *> weight, n)
-            kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, <float *> out)
+            done = kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, <float *> out)
         mer_free_traces(traces)
         PyMem_Free(chosen)
+        if not done:
+            raise MemoryError()
         return check
 
     def scores(self, Rows rows, uintptr_t slots, int64_t n, uintptr_t out):
