@@ -7,7 +7,7 @@ Nothing here knows PyTorch: `native` passes the address of a tensor's data as an
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uintptr_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport aligned_alloc, free, malloc
 from libc.string cimport memset
 
 
@@ -33,8 +33,9 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         float (*sgd)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
         float (*backpropagate)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t) noexcept nogil
-        int (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *) noexcept nogil
+        void (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *) noexcept nogil
         void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *) noexcept nogil
+        void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
@@ -183,8 +184,11 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
-        cdef int done = 1
-        if traces == NULL:
+        cdef float *gradient = NULL
+        if traces != NULL and n > 1:
+            gradient = <float *> aligned_alloc(64, self.floats * sizeof(float))
+        if traces == NULL or (n > 1 and gradient == NULL):
+            mer_free_traces(traces)
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
@@ -192,11 +196,16 @@ cdef class Net:
             if isfinite(check):
                 if stiffness:
                     kernels.pull(self.flat, <const float *> stiffness, <const float *> target, self.floats, lr)
-                done = kernels.accumulate(&self.net, traces, chosen, n, -lr, self.flat, self.flat)
+                if n == 1:
+                    kernels.accumulate(&self.net, traces, chosen, 1, -lr, self.flat, self.flat)
+                else:
+                    # Summed first, so that the sum is rounded into the weights once, as PyTorch does it.
+                    memset(gradient, 0, self.floats * sizeof(float))
+                    kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, gradient)
+                    kernels.add(self.flat, gradient, self.floats, -lr)
+        free(gradient)
         mer_free_traces(traces)
         PyMem_Free(chosen)
-        if not done:
-            raise MemoryError()
         return check
 
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
@@ -204,17 +213,14 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
-        cdef int done
         if traces == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
             check = kernels.backpropagate(&self.net, traces, chosen, <const int64_t *> labels, <const float *> weight, n)
-            done = kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, <float *> out)
+            kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, <float *> out)
         mer_free_traces(traces)
         PyMem_Free(chosen)
-        if not done:
-            raise MemoryError()
         return check
 
     def scores(self, Rows rows, uintptr_t slots, int64_t n, uintptr_t out):

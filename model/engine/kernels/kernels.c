@@ -11,14 +11,26 @@
 #define SUFFIX(a, b) JOIN(a, b)
 #define NAME(x) SUFFIX(x, MER_ISA)
 
+/* MER_LANES: floats in a vector register. MER_MOST: how many times sixteen of them stay in registers as sums, with one or
+ * two registers to spare. */
 #define MER_ISA baseline
+#define MER_LANES 4
+#if defined(__x86_64__)
+#define MER_MOST 3
+#else
+#define MER_MOST 7
+#endif
 #include "variant.inc"
 #undef MER_ISA
+#undef MER_LANES
+#undef MER_MOST
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #define MER_ISA avx2
+#define MER_LANES 8
+#define MER_MOST 7
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,popcnt"))), apply_to = function)
 #else
@@ -32,11 +44,16 @@
 #pragma GCC pop_options
 #endif
 #undef MER_ISA
+#undef MER_LANES
+#undef MER_MOST
 
 #define MER_ISA avx512
+#define MER_LANES 16
+#define MER_MOST 8
 #define MER_COMPRESS
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,popcnt"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,popcnt"))),   \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,popcnt")
@@ -49,6 +66,8 @@
 #endif
 #undef MER_COMPRESS
 #undef MER_ISA
+#undef MER_LANES
+#undef MER_MOST
 #endif
 
 const mer_kernels *mer_select(const char *instruction_set)

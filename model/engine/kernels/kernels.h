@@ -31,21 +31,13 @@ typedef struct {
     float **value;
 } mer_trace;
 
-/* A row's part in one input's gradient: its value there, and the gradient with respect to its layer's sums. */
-typedef struct {
-    const float *delta;
-    float value;
-} mer_column;
-
-/* Rows whose gradients are summed at a time: their deltas, at the paper's width, fit the first-level cache. */
-#define MER_BATCH 64
-
 typedef struct {
     const char *name;
     float (*sgd)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t, float);
     float (*backpropagate)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t);
-    int (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *);
+    void (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *);
     void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *);
+    void (*add)(float *, const float *, int64_t, float);
     void (*pull)(float *, const float *, const float *, int64_t, float);
     void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *);
     void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *);
