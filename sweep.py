@@ -34,7 +34,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     add(
         "--checkout",
         metavar="DIR",
-        help="where this repository is on the workers (default: where it is here)",
+        help="where this repository is on the workers (default: as here, or where they run)",
     )
     add(
         "--patience",
@@ -110,7 +110,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"sweep.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("sweep.py: interrupted; finished runs are stored, start again for the others", file=sys.stderr)
+        print("sweep.py: interrupted; finished runs are stored, start again to do the rest", file=sys.stderr)
         return 130
 
 

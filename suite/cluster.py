@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from . import SweepError
@@ -66,15 +68,23 @@ def _local(workers: int | None) -> SpecCluster:
     from dask.system import CPU_COUNT
     from distributed import LocalCluster
 
-    # A run's memory is known; a limit would only have Dask kill what the machine can bear.
-    return LocalCluster(
-        n_workers=workers or CPU_COUNT,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address=None,
-        memory_limit=None,
-        silence_logs=logging.CRITICAL,
-    )
+    # Ctrl-C goes to all processes of a terminal, but it is for the sweep to end its workers. So the signal is
+    # blocked where Dask's threads are started, and they and their processes inherit that. The start of
+    # multiprocessing's tracker would unblock it again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        # A run's memory is known; a limit would only have Dask kill what the machine can bear.
+        return LocalCluster(
+            n_workers=workers or CPU_COUNT,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=None,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:

@@ -12,17 +12,15 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 from distributed import Client, Future, KilledWorker
 
 from metrics.identity import ROOT, code_version
 
-from . import SweepError, bootstrap
+from . import SweepError
+from .bootstrap import performer
 from .display import Display
 from .folder import Claim, Folder, run_of
 from .lines import Run, given
-
-cloudpickle.register_pickle_by_value(bootstrap)
 
 TICK = 0.5
 """Seconds between two looks at what other sweeps and the disk do, when nothing else happens."""
@@ -62,11 +60,12 @@ class Sweep:
             client: the cluster.
             folders: the results folder for each save_path.
             display: what shows how it goes.
-            checkout: where the checkout is on the workers, if not where it is here.
+            checkout: where the checkout is on the workers; by default where it is here, or where they run.
             patience: seconds to wait for a results folder that cannot be written to.
         """
         self._client, self._folders, self._display = client, folders, display
-        self._checkouts, self._patience = [checkout or str(ROOT)], patience
+        self._perform = performer([checkout] if checkout else [str(ROOT), "."])
+        self._patience = patience
         self._waiting: list[Run] = []
         self._jobs: dict[str, Job] = {}
         self._unstored: list[Unstored] = []
@@ -138,7 +137,7 @@ class Sweep:
             "topic": self._topic,
         }
         key = f"{run.args.model}-{uuid.uuid4().hex}"
-        future = self._client.submit(bootstrap.perform, self._checkouts, order, key=key)
+        future = self._client.submit(self._perform, order, key=key)
         self._jobs[key] = Job(run, claim, future)
         self._display.started(run)
         future.add_done_callback(self._done)

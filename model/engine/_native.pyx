@@ -7,8 +7,12 @@ Nothing here knows PyTorch: `native` passes the address of a tensor's data as an
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uintptr_t
-from libc.stdlib cimport aligned_alloc, free, malloc
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t, size_t)
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -149,6 +153,7 @@ cdef class Net:
     cdef mer_net net
     cdef mer_trace *trace
     cdef float *flat
+    cdef float *sum
     cdef int64_t floats
 
     def __cinit__(self, uintptr_t flat, int64_t floats, list layers):
@@ -167,6 +172,7 @@ cdef class Net:
 
     def __dealloc__(self):
         mer_free_traces(self.trace)
+        free(self.sum)
         PyMem_Free(self.net.layers)
 
     def sgd(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t scale, int64_t n, float lr):
@@ -184,10 +190,9 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
-        cdef float *gradient = NULL
-        if traces != NULL and n > 1:
-            gradient = <float *> aligned_alloc(64, self.floats * sizeof(float))
-        if traces == NULL or (n > 1 and gradient == NULL):
+        if n > 1 and self.sum == NULL:
+            self.sum = <float *> aligned_alloc(64, self.floats * sizeof(float))
+        if traces == NULL or (n > 1 and self.sum == NULL):
             mer_free_traces(traces)
             PyMem_Free(chosen)
             raise MemoryError()
@@ -200,10 +205,9 @@ cdef class Net:
                     kernels.accumulate(&self.net, traces, chosen, 1, -lr, self.flat, self.flat)
                 else:
                     # Summed first, so that the sum is rounded into the weights once, as PyTorch does it.
-                    memset(gradient, 0, self.floats * sizeof(float))
-                    kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, gradient)
-                    kernels.add(self.flat, gradient, self.floats, -lr)
-        free(gradient)
+                    memset(self.sum, 0, self.floats * sizeof(float))
+                    kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, self.sum)
+                    kernels.add(self.flat, self.sum, self.floats, -lr)
         mer_free_traces(traces)
         PyMem_Free(chosen)
         return check
