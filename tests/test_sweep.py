@@ -1,0 +1,357 @@
+"""Sweeps on real clusters of worker processes."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from distributed import Client
+from sweeping import command, lasting, results, seeds, write_data
+
+import sweep
+from metrics.identity import ROOT
+from suite import SweepError, cluster, lines, schedule
+from suite.bootstrap import performer
+from suite.display import Display
+from suite.folder import Folder
+from suite.schedule import Sweep
+
+PATIENT = 120
+"""Seconds after which something that should have happened never will."""
+
+
+def wait_for(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENT
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2)) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_data(tmp_path)
+    return tmp_path
+
+
+def perform(client: Client, asked: list[str], display: type[Display] = Display, **options: object) -> list:
+    runs = lines.read(asked)
+    folders = {run.args.save_path: Folder(run.args.save_path) for run in runs}
+    with display(len(runs), 0) as shown:
+        try:
+            return Sweep(client, folders, shown, **options).perform(runs)
+        finally:
+            for each in folders.values():
+                each.close()
+
+
+def test_every_run_is_there_once_though_a_worker_is_killed(client: Client, folder: Path) -> None:
+    def kill_one() -> None:
+        wait_for(lambda: len(list((folder / "results").glob("*.checkpoint"))) == 2)
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    assert perform(client, [command(folder, lasting(f"--seed {seed}")) for seed in range(3)]) == []
+    killer.join()
+    assert seeds(folder) == [0, 1, 2]
+    assert any(args["resume"] for args in results(folder)), "the run went on from its checkpoint"
+    assert {path.suffix for path in (folder / "results").iterdir() if path.is_file()} == {".pt", ".txt"}
+
+
+def test_a_run_alone_gives_the_same(client: Client, folder: Path) -> None:
+    assert perform(client, [command(folder, "--seed 4")]) == []
+    alone = subprocess.run(
+        [sys.executable, *command(folder, "--seed 4 --threads 1").split()[1:]],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    one, other = results(folder)
+    assert one == other
+    texts = [file.read_text() for file in (folder / "results").glob("*.txt")]
+    assert texts[0] == texts[1]
+    assert str(other) in alone.stdout
+
+
+def test_a_failed_run_is_reported_and_stops_no_other(
+    client: Client, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [command(folder, "--lr 1e30"), command(folder, "--model independent --n_hiddens 2")]
+    good = [command(folder, f"--seed {seed}") for seed in range(2)]
+    failed = perform(client, [bad[0], good[0], bad[1], good[1]])
+    assert [run.args.model for run in failed] == ["online", "independent"]
+    assert seeds(folder) == [0, 1]
+    said = capsys.readouterr()
+    assert re.search(r"failed: python3 main.py .*--lr 1e30.*: main.py: example \d+: ", said.err)
+    assert "4 of 4" not in said.err
+    assert "2 failed" in said.err
+    assert len(said.out.splitlines()) == 2
+    assert all(line.startswith(str(folder / "results" / "online_tiny.pt_")) for line in said.out.splitlines())
+    assert list((folder / "results" / ".claims").iterdir()) == []
+
+
+def test_a_run_that_kills_its_workers_has_failed(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = performer([str(ROOT)])
+
+    def deadly(order: dict) -> dict:
+        if "666" in order["argv"]:
+            os._exit(1)
+        return real(order)
+
+    monkeypatch.setattr(schedule, "performer", lambda checkouts: deadly)
+    failed = perform(client, [command(folder, f"--seed {seed}") for seed in (666, 1, 2)])
+    assert [run.args.seed for run in failed] == [666]
+    assert seeds(folder) == [1, 2]
+    assert "its worker died, 3 times" in capsys.readouterr().err
+
+
+def test_each_run_shows_how_far_it_is(client: Client, folder: Path) -> None:
+    seen = []
+
+    class Noting(Display):
+        def progress(self, run: lines.Run, event: dict) -> None:
+            seen.append((run.args.seed, event))
+            super().progress(run, event)
+
+    assert perform(client, [command(folder, lasting("--seed 7", 0))], Noting) == []
+    assert {seed for seed, _ in seen} == {7}
+    shown = [event for _, event in seen]
+    assert shown == sorted(shown, key=lambda event: event["n"])
+    assert {event["total"] for event in shown} == {1200}
+    assert any(re.fullmatch(r"accuracy=0\.\d{4}, task=\d", event["postfix"]) for event in shown)
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, is_full: Callable[[], bool]) -> None:
+    real = Folder.store
+
+    def store(self: Folder, files: dict[str, bytes]) -> None:
+        if is_full():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, files)
+
+    monkeypatch.setattr(Folder, "store", store)
+
+
+def test_results_wait_for_room_on_the_disk(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries = []
+    full_disk(monkeypatch, lambda: tries.append(1) or len(tries) < 5)
+    assert perform(client, [command(folder, f"--seed {seed}") for seed in range(4)]) == []
+    assert seeds(folder) == [0, 1, 2, 3]
+    assert capsys.readouterr().err.count("cannot write there: No space left on device") == 1
+
+
+def test_results_that_find_no_room_are_told(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full_disk(monkeypatch, lambda: True)
+    failed = perform(client, [command(folder, f"--seed {seed}") for seed in range(9)], patience=0.1)
+    assert sorted(run.args.seed for run in failed) == list(range(9))
+    said = capsys.readouterr().err
+    summaries = re.findall(r"not stored: No space left on device: .*'seed': \d.* # [-\d. ]+ # ", said)
+    assert 1 <= len(summaries) <= 4
+    assert f"{9 - len(summaries)} runs were not started" in said
+    assert results(folder) == []
+
+
+def test_a_real_full_disk(client: Client, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = folder / "results"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True
+    ).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        assert perform(client, [command(folder, "--seed 1")]) == []
+        (disk / "ballast").write_bytes(bytes(4096 * (os.statvfs(disk).f_bavail - 3)))
+
+        def make_room() -> None:
+            wait_for(lambda: "cannot write there" in heard.getvalue())
+            (disk / "ballast").unlink()
+
+        heard = io.StringIO()
+        helper = threading.Thread(target=make_room)
+        helper.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Display, "say", lambda self, line: heard.write(line))
+            assert perform(client, [command(folder, f"--seed {seed}") for seed in (2, 3)]) == []
+        helper.join()
+        assert seeds(folder) == [1, 2, 3]
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_workers_that_are_not_fit_end_the_sweep(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [command(folder, f"--seed {seed}") for seed in range(3)]
+    with pytest.raises(SweepError, match="no checkout at /nowhere; say where it is"):
+        perform(client, asked, checkout="/nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "code_version", lambda model: "another")
+        with pytest.raises(SweepError, match="holds other code behind model/online.py"):
+            perform(client, asked)
+    runs = lines.read(asked)
+    write_data(folder, seed=1)
+    monkeypatch.setattr(lines, "read", lambda _: runs)
+    with pytest.raises(SweepError, match=f"another tiny.pt than {folder} here"):
+        perform(client, asked)
+    assert results(folder) == []
+
+
+def sweeping(folder: Path, asked: list[str], *options: str) -> subprocess.Popen[str]:
+    (folder / "lines").write_text("\n".join(asked))
+    return subprocess.Popen(
+        [sys.executable, ROOT / "sweep.py", folder / "lines", *options],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_a_sweep_goes_on_after_an_interrupt_and_after_a_kill(folder: Path) -> None:
+    asked = [command(folder, lasting(f"--seed {seed}")) for seed in range(5)]
+    stored = 0
+
+    def checkpoints() -> set[Path]:
+        return set((folder / "results").glob("*.checkpoint"))
+
+    for how, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        with sweeping(folder, asked, "--jobs", "2") as going:
+            try:
+                assert going.stdout.readline().startswith(str(folder / "results"))
+                before = checkpoints()
+                wait_for(lambda before=before: checkpoints() - before)
+                workers = psutil.Process(going.pid).children(recursive=True)
+                os.killpg(going.pid, how) if how == signal.SIGINT else os.kill(going.pid, how)
+                said = going.communicate(timeout=PATIENT)[1]
+            finally:
+                going.kill()
+        assert going.returncode == status, said
+        assert "Traceback" not in said
+        assert psutil.wait_procs(workers, PATIENT)[1] == [], "no orphans"
+        assert len(results(folder)) > stored
+        stored = len(results(folder))
+    with sweeping(folder, asked, "--jobs", "2") as going:
+        out, said = going.communicate(timeout=PATIENT)
+    assert going.returncode == 0, said
+    assert f"5 runs, {5 - stored} of them to do" in said
+    assert len(out.splitlines()) == 5 - stored
+    assert seeds(folder) == list(range(5))
+    assert any(args["resume"] for args in results(folder))
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """The address of a scheduler and its two workers, all processes of their own, outside the checkout."""
+    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask, file = [sys.executable, "-m", "distributed.cli.dask_scheduler"], tmp_path / "scheduler.json"
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1"]
+    places = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+    ends = ["--host", "127.0.0.1", "--no-dashboard", "--no-nanny"]
+    processes = [subprocess.Popen([*dask, *places], **quiet)]
+    try:
+        wait_for(lambda: file.exists() and file.read_text())
+        address = re.search(r"tcp://127[.\d:]+", file.read_text())[0]
+        processes += [subprocess.Popen([*worker, address, *ends], **quiet) for _ in range(2)]
+        yield address, processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_two_sweeps_at_once_share_the_work(folder: Path, scheduler: tuple[str, list]) -> None:
+    address, _ = scheduler
+    asked = [command(folder, f"--seed {seed} --n_epochs 5") for seed in range(8)]
+    with (
+        sweeping(folder, asked, "--scheduler", address) as one,
+        sweeping(folder, asked[::-1], "--scheduler", address) as other,
+    ):
+        said = [going.communicate(timeout=PATIENT) for going in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0), said
+    assert seeds(folder) == list(range(8))
+    assert sorted(len(out.splitlines()) for out, _ in said)[-1] < 8
+    assert sum(len(out.splitlines()) for out, _ in said) == 8
+    assert list((folder / "results" / ".claims").iterdir()) == []
+
+
+def test_a_worker_that_is_told_to_end_hands_its_run_on(folder: Path, scheduler: tuple[str, list]) -> None:
+    address, workers = scheduler
+    # Far apart, so that the only checkpoint is the one that is written when the worker ends.
+    asked = [command(folder, lasting(f"--seed {seed}", 10**6)) for seed in range(2)]
+    with sweeping(folder, asked, "--scheduler", address) as going:
+        with Client(address, set_as_default=False) as client:
+            wait_for(lambda: sum(map(len, client.processing().values())) == 2)
+        time.sleep(1)
+        workers[0].terminate()
+        said = going.communicate(timeout=PATIENT)[1]
+    assert going.returncode == 0, said
+    assert seeds(folder) == [0, 1]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Run sweep.py in this process on a text of command lines; its last line on stderr."""
+
+    def run(text: str, argv: list[str], status: int = 2) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        try:
+            assert sweep.run(argv) == status
+        except SystemExit as error:
+            assert error.code == status
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err.splitlines()[-1]
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_what_is_there_is_not_run_again(
+    client: Client, folder: Path, told: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [command(folder, f"--seed {seed}") for seed in range(2)]
+    assert perform(client, asked) == []
+    capsys.readouterr()
+    assert told("\n".join(asked), [], 0) == "sweep.py: 2 runs, 0 of them to do"
+
+
+def test_what_a_user_can_get_wrong_is_one_line(
+    folder: Path, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    good = command(folder)
+    assert told("", []) == "sweep.py: standard input: no command lines"
+    assert "line 1: not a command line of main.py: ls" in told("ls", [])
+    assert "nowhere: cannot be read" in told(good, [str(folder / "nowhere")])
+    assert "--grid lr: give name=value" in told(good, ["--grid", "lr"])
+    assert "--jobs 0: give 1 or more" in told(good, ["--jobs", "0"])
+    assert "--jobs" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--jobs", "2"])
+    assert "not allowed with" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--slurm"])
+    assert "--scheduler tcp://127.0.0.1:1: " in told(good, ["--scheduler", "tcp://127.0.0.1:1"])
+    assert "--scheduler nonsense://x: " in told(good, ["--scheduler", "nonsense://x"])
+    assert "--slurm long: give name=value" in told(good, ["--slurm", "long"])
+    assert "cannot start a cluster: " in told(good, ["--slurm", "no_such_argument=1"])
+    assert "cannot write there" in told(good + f" --save_path {folder / 'tiny.pt' / 'results'}", [])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install -r requirements-sweep.txt" in told(good, [])
+    assert not list((folder / "results").glob("*.pt"))

@@ -1,0 +1,147 @@
+"""Which runs a sweep is asked for, and the names by which it knows them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from sweeping import command, write_data
+
+import data
+from metrics.identity import ROOT, code_version, identity
+from model.options import LEARNERS, parse
+from suite import SweepError, lines
+
+IDENTITY = sys.modules["metrics.identity"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    return folder
+
+
+def test_lines_are_read_as_a_shell_would(folder: Path) -> None:
+    runs = lines.read(
+        [
+            "",
+            "# a comment",
+            command(folder, "--seed 1"),
+            f"--data_path '{folder}' --data_file tiny.pt --seed 2  # only options",
+            f"/usr/bin/python3.11 ./some/where/main.py --data_path {folder} --data_file tiny.pt --seed=3",
+        ]
+    )
+    assert [run.args.seed for run in runs] == [1, 2, 3]
+    assert runs[0].name == "online tiny seed 1"
+    assert lines.read([str(runs[0])])[0].identity == runs[0].identity
+
+
+def test_a_run_asked_for_twice_is_one_run(folder: Path) -> None:
+    same = [command(folder), command(folder, "--gamma 1 --threads 2 --resume yes"), command(folder)]
+    assert len(lines.read(same)) == 1
+    elsewhere = command(folder, f"--save_path {folder / 'other'}")
+    assert len(lines.read([*same, elsewhere])) == 2
+
+
+def test_a_grid_is_every_combination_in_place_of_the_lines_own_values(folder: Path) -> None:
+    asked = [command(folder, "--lr 5 --lr=6 --seed 1"), command(folder, "--seed 2")]
+    runs = lines.read(asked, ["lr=0.01,0.1", "n_hiddens=4,5,6"])
+    assert [(run.args.seed, run.args.lr, run.args.n_hiddens) for run in runs] == [
+        (seed, lr, n) for seed in (1, 2) for lr in (0.01, 0.1) for n in (4, 5, 6)
+    ]
+    assert all(" ".join(run.argv).count("--lr") == 1 for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("python3 train.py --model online", "line 2: not a command line of main.py"),
+        ("python3 main.py --model 'online", "line 2: No closing quotation"),
+        ("python3 main.py --model onlin", "line 2: main.py: --model onlin"),
+        ("python3 main.py --lr 0", "line 2: main.py: argument --lr"),
+        ("python3 main.py --learning_rate 1", "line 2: main.py: --learning_rate"),
+        ("python3 main.py --help", "line 2: "),
+        ("python3 main.py --data_file nowhere.pt", "line 2: data/nowhere.pt is not there"),
+    ],
+)
+def test_a_bad_line_is_named_before_anything_runs(folder: Path, line: str, said: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        lines.read([command(folder), line])
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("grid", ["lr", "lr=", "=1", "lr=1,,2", "lines.txt"])
+def test_a_bad_grid_is_named(folder: Path, grid: str) -> None:
+    with pytest.raises(SweepError, match="--grid"):
+        lines.read([command(folder)], [grid])
+
+
+def test_data_within_the_checkout_are_named_as_seen_from_it(folder: Path) -> None:
+    assert lines.read([command(folder)])[0].data_path == str(folder.resolve())
+    argv = ["--data_path", str(ROOT / "data")]
+    assert lines.Run(tuple(argv), parse(argv), "").data_path == "data"
+
+
+def test_every_option_counts_but_those_that_leave_the_result_as_it_is() -> None:
+    base = parse([])
+    for name in vars(base):
+        if name != "model":
+            changed = parse([])
+            setattr(changed, name, "another value")
+            assert (identity(changed, "d") == identity(base, "d")) == (name in IDENTITY.NOT_COUNTED), name
+    plug_in = parse([])
+    plug_in.an_option_of_its_own = 3
+    assert identity(plug_in, "d") != identity(base, "d")
+    assert identity(base, "other data") != identity(base, "d")
+    assert identity(parse(["--model", "gem"]), "d") != identity(base, "d")
+    assert identity(parse(["--beta", "1", "--s", "1.0"]), "d") == identity(base, "d")
+
+
+def test_a_data_set_counts_by_its_content(tmp_path: Path) -> None:
+    names = []
+    for folder, seed in ((tmp_path / "a", 0), (tmp_path / "b", 0), (tmp_path / "c", 1)):
+        folder.mkdir()
+        write_data(folder, seed)
+        names.append(identity(parse([]), data.load(str(folder), "tiny.pt").fingerprint))
+    assert names[0] == names[1] != names[2]
+
+
+def test_the_code_behind_a_learner_counts_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("model", "data", "metrics"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.npz", "*.pt")
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=ignored)
+    monkeypatch.setattr(IDENTITY, "ROOT", tmp_path)
+
+    def versions() -> dict[str, str]:
+        IDENTITY._digests.cache_clear()
+        code_version.cache_clear()
+        return {model: code_version(model) for model in LEARNERS}
+
+    def changed_by(file: str, text: str) -> set[str]:
+        before = versions()
+        path = tmp_path / file
+        path.write_text((path.read_text() if path.exists() else "") + text)
+        after = versions()
+        return {model for model in LEARNERS if after[model] != before[model]}
+
+    try:
+        assert versions() == versions()
+        assert changed_by("model/ewc.py", "# a change\n") == {"ewc"}
+        assert changed_by("model/mine.py", "class Net: pass\n") == set()
+        assert changed_by("model/options.py", "# a change\n") == set()
+        replaying = {model for model in LEARNERS if model.startswith(("er", "mer"))}
+        assert replaying <= changed_by("model/memory.py", "# a change\n") <= replaying | {"gem"}
+        assert changed_by("model/engine/torch_engine.py", "# a change\n") == set(LEARNERS)
+        assert changed_by("model/engine/kernel.h", "int change;\n") == set(LEARNERS)
+        (tmp_path / "model/engine/wrapper.pyx").write_text("")
+        assert changed_by("model/engine/wrapper.c", "/* generated */\n") == set()
+        assert changed_by("metrics/evaluation.py", "# a change\n") == set(LEARNERS)
+    finally:
+        IDENTITY._digests.cache_clear()
+        code_version.cache_clear()
