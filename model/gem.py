@@ -34,30 +34,34 @@ class Net(Learner):
         if earlier:
             memories = self.engine.gradients(earlier)
             if (memories @ gradient < 0).any():
-                gradient = project(gradient, memories, self.margin)
+                gradient = self.project(gradient, memories)
         self.weights.descend(gradient, self.lr)
 
+    def project(self, gradient: torch.Tensor, memories: torch.Tensor) -> torch.Tensor:
+        """GEM's quadratic program (its equation 11), in float64: the step nearest to a gradient, float32 (P,), whose
+        products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
+        """
+        products = self.engine.gram(torch.cat([memories, gradient.unsqueeze(0)])).cpu().numpy()
+        matrix, linear = products[:-1, :-1], -products[:-1, -1]
+        v = solve(0.5 * (matrix + matrix.T), linear, self.margin)
+        step = gradient.double()
+        for k in v.nonzero()[0]:
+            step.add_(memories[k], alpha=v[k])
+        return step.float()
 
-def project(gradient: torch.Tensor, memories: torch.Tensor, margin: float) -> torch.Tensor:
-    """GEM's quadratic program (its equation 11), in float64: the step that is nearest to `gradient`, float32
-    (P,), among those whose products with the rows of `memories`, float32 (K, P), are not negative; float32
-    (P,).
 
-    Where the program's matrix is not positive definite, a ridge is added to it, ten times larger until it is.
+def solve(matrix: numpy.ndarray, linear: numpy.ndarray, margin: float) -> numpy.ndarray:
+    """The v >= margin that minimises v' matrix v / 2 - linear' v, float64 (K, K), (K,) -> (K,).
+
+    Where the matrix is not positive definite, a ridge is added to it, ten times larger until it is.
     """
-    rows, g = memories.double(), gradient.double()
-    matrix = (rows @ rows.T).cpu().numpy()
-    matrix = 0.5 * (matrix + matrix.T)
-    linear = -(rows @ g).cpu().numpy()
     identity = numpy.eye(len(matrix))
     bound = numpy.full(len(matrix), float(margin))
     ridge = 0.0
     while True:
         try:
-            v = quadprog.solve_qp(matrix + ridge * identity, linear, identity, bound)[0]
-            break
+            return quadprog.solve_qp(matrix + ridge * identity, linear, identity, bound)[0]
         except ValueError as error:
             if "positive definite" not in str(error):
                 raise
             ridge = 10 * ridge or RIDGE
-    return (torch.from_numpy(v).to(rows.device) @ rows + g).float()

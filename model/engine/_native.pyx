@@ -41,6 +41,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
+        void (*gram)(const float *, int64_t, int64_t, double *, double *) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
 
@@ -50,6 +51,7 @@ cdef extern from "kernels/kernels.h" nogil:
 
 
 cdef const mer_kernels *kernels = NULL
+cdef int64_t BLOCK = 64
 
 
 def select(name):
@@ -90,7 +92,7 @@ cdef class Rows:
     def __len__(self):
         return self.length
 
-    def put(self, int64_t slot, uintptr_t address):
+    cpdef put(self, int64_t slot, uintptr_t address):
         """Write the n_inputs contiguous floats at an address to a slot in use, or to the next."""
         cdef const float *x = <const float *> address
         cdef int64_t count = 0, i
@@ -105,7 +107,7 @@ cdef class Rows:
             if grown == NULL:
                 raise MemoryError()
             self.rows, self.room = grown, max(64, 2 * self.room)
-        # Four lanes to spare, and never nothing: the indices follow the values.
+        # Never nothing; the indices follow the values.
         value = <float *> malloc((2 * count + 1) * sizeof(float))
         if value == NULL:
             raise MemoryError()
@@ -122,6 +124,12 @@ cdef class Rows:
                 value[count] = x[i]
                 self.rows[slot].index[count] = <int32_t> i
                 count += 1
+
+    def extend(self, uintptr_t address, int64_t n):
+        """Write n rows, one behind the other at an address, to the next slots."""
+        cdef int64_t i
+        for i in range(n):
+            self.put(self.length, address + i * self.n_inputs * sizeof(float))
 
     def write_dense(self, int64_t slot, uintptr_t address):
         """Write a row to n_inputs floats at an address."""
@@ -175,6 +183,14 @@ cdef class Net:
         free(self.sum)
         PyMem_Free(self.net.layers)
 
+    def check_labels(self, uintptr_t labels, int64_t n):
+        """Raise IndexError where one of n labels is no output of the network."""
+        cdef int64_t n_out = self.net.layers[self.net.n_layers - 1].n_out, i
+        cdef const int64_t *y = <const int64_t *> labels
+        for i in range(n):
+            if not 0 <= y[i] < n_out:
+                raise IndexError(f"label {y[i]} of a network with {n_out} outputs")
+
     def sgd(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t scale, int64_t n, float lr):
         """One SGD step a row; NaN or infinity where a loss was that."""
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
@@ -215,14 +231,27 @@ cdef class Net:
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
         """The gradient of a weighted sum of losses, by default their mean, into a vector of zeros."""
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
-        cdef mer_trace *traces = mer_new_traces(&self.net, n)
-        cdef float check
-        if traces == NULL:
+        # Some rows at a time, so that what they leave behind is still in a cache when it is used.
+        cdef mer_trace *traces = mer_new_traces(&self.net, min(n, BLOCK))
+        cdef const int64_t *y = <const int64_t *> labels
+        cdef float *share = <float *> malloc(max(n, 1) * sizeof(float))
+        cdef float check = 0.0
+        cdef int64_t i, some
+        if traces == NULL or share == NULL:
+            free(share)
+            mer_free_traces(traces)
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            check = kernels.backpropagate(&self.net, traces, chosen, <const int64_t *> labels, <const float *> weight, n)
-            kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, <float *> out)
+            for i in range(n):
+                share[i] = (<const float *> weight)[i] if weight else <float> 1.0 / n
+            i = 0
+            while i < n:
+                some = min(n - i, BLOCK)
+                check += kernels.backpropagate(&self.net, traces, chosen + i, y + i, share + i, some)
+                kernels.accumulate(&self.net, traces, chosen + i, some, 1.0, self.flat, <float *> out)
+                i += some
+        free(share)
         mer_free_traces(traces)
         PyMem_Free(chosen)
         return check
@@ -238,6 +267,17 @@ cdef class Net:
             kernels.scores(&self.net, trace, chosen, n, <float *> out)
         mer_free_traces(trace)
         PyMem_Free(chosen)
+
+
+def gram(uintptr_t rows, int64_t n, int64_t length, uintptr_t products):
+    """The products, n x n doubles, of n rows of `length` floats; both addresses and `length` are of whole lines."""
+    cdef double *copies = <double *> aligned_alloc(64, (n + 3) * 256 * sizeof(double))
+    if copies == NULL:
+        raise MemoryError()
+    with nogil:
+        memset(copies, 0, (n + 3) * 256 * sizeof(double))
+        kernels.gram(<const float *> rows, n, length, copies, <double *> products)
+    free(copies)
 
 
 def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):

@@ -51,6 +51,13 @@ class SparseRows:
             raise ValueError(f"a row of shape {tuple(x.shape)} does not fit {self._rows.n_inputs} inputs")
         self._rows.put(slot, x.data_ptr())
 
+    def extend(self, x: torch.Tensor) -> None:
+        """Write rows (B, n_inputs) at the next slots."""
+        x = x.detach().to("cpu", torch.float32).contiguous()
+        if x.dim() != 2 or x.shape[1] != self._rows.n_inputs:
+            raise ValueError(f"rows of shape {tuple(x.shape)} do not fit {self._rows.n_inputs} inputs")
+        self._rows.extend(x.data_ptr(), len(x))
+
     def dense(self) -> torch.Tensor:
         """All rows, float32 (len, n_inputs)."""
         rows = torch.empty(len(self), self._rows.n_inputs)
@@ -153,6 +160,13 @@ class NativeEngine:
         _on_threads(self._threads, [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)])
         return gradients
 
+    def gram(self, vectors: torch.Tensor) -> torch.Tensor:
+        """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
+        products = torch.empty(len(vectors), len(vectors), dtype=torch.float64)
+        vectors = vectors.contiguous()
+        _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
+        return products
+
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
         net = self._net
@@ -181,10 +195,10 @@ class NativeEngine:
         if isinstance(x, torch.Tensor):
             if x.dim() != 2:
                 raise ValueError(f"inputs of shape {tuple(x.shape)}: give (B, {self._n_inputs})")
-            rows = SparseRows(x.shape[1])
-            for slot, row in enumerate(x):
-                rows.put(slot, row)
-            x = rows[torch.arange(len(x))]
+            rows = _native.Rows(x.shape[1])
+            x = x.detach().to("cpu", torch.float32).contiguous()
+            rows.extend(x.data_ptr(), len(x))
+            x = Batch(rows, torch.arange(len(x)))
         if x.rows.n_inputs != self._n_inputs:
             raise ValueError(f"inputs of width {x.rows.n_inputs} for a network of {self._n_inputs}")
         return x
@@ -192,9 +206,9 @@ class NativeEngine:
     def _labels(self, x: torch.Tensor | Batch, y: torch.Tensor) -> torch.Tensor:
         if y.shape != (len(x),):
             raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
-        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self._n_outputs:
-            raise IndexError(f"labels from {int(y.min())} to {int(y.max())} for {self._n_outputs} outputs")
-        return y.to("cpu", torch.int64).contiguous()
+        y = y.to("cpu", torch.int64).contiguous()
+        self._net.check_labels(y.data_ptr(), len(y))
+        return y
 
     def _gradient(
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None, out: torch.Tensor
@@ -222,8 +236,8 @@ def _sparse(images: torch.Tensor) -> SparseRows:
     """Images (N, P), grey levels divided by 255, as sparse rows: one copy serves all tasks and engines."""
     if images not in _sparse_images:
         rows = SparseRows(images.shape[1])
-        for slot, image in enumerate(images):
-            rows.put(slot, image / 255 if images.dtype == torch.uint8 else image)
+        for some in images.split(1000):
+            rows.extend(some / 255 if images.dtype == torch.uint8 else some)
         _sparse_images[images] = rows
     return _sparse_images[images]
 

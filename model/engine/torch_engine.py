@@ -129,6 +129,11 @@ class TorchEngine:
         """The gradient of each batch's mean loss, float32 (len(batches), P)."""
         return torch.stack([self.gradient(x, y) for x, y in batches])
 
+    def gram(self, vectors: torch.Tensor) -> torch.Tensor:
+        """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
+        vectors = vectors.double()
+        return vectors @ vectors.T
+
     @torch.no_grad()
     def scores(self, x: torch.Tensor | Examples) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""

@@ -39,6 +39,7 @@ typedef struct {
     void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *);
     void (*add)(float *, const float *, int64_t, float);
     void (*pull)(float *, const float *, const float *, int64_t, float);
+    void (*gram)(const float *, int64_t, int64_t, double *, double *);
     void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *);
     void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *);
 } mer_kernels;
