@@ -16,11 +16,11 @@ from tqdm import tqdm
 from data import DataError
 from data.archive import fetch
 from data.place import appearing, check_room, only_one, size_text
-from data.tasks import BUILDERS, PAPER
+from data.tasks import BUILDERS, PAPERS
 from data.write import GemFile
 
 PAPER = "https://nlp.stanford.edu/data/mer"
-NAMES = {name.removeprefix("mnist_").removesuffix(".pt"): name for name in PAPER}
+NAMES = {name.removeprefix("mnist_").removesuffix(".pt"): name for name in PAPERS}
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:

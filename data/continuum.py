@@ -12,8 +12,8 @@ import torch
 class Continuum:
     """Batches of training examples, task after task, in the order that the seeded generators give.
 
-    Draws from torch's and Python's global generators when it is made, and never again; iterating twice gives the
-    same stream.
+    Draws from torch's and Python's global generators when it is made, and never again; iterating twice gives
+    the same stream.
 
     Attributes:
         order: the tasks' indices in the order of presentation.
@@ -21,7 +21,8 @@ class Continuum:
     """
 
     def __init__(self, sizes: Sequence[int], args: Namespace) -> None:
-        """Read args.samples_per_task (all where 0 or less), n_epochs, batch_size, shuffle_tasks; `sizes` of the tasks."""
+        """`sizes` of the tasks; of args: samples_per_task (0 or less: all), n_epochs, batch_size,
+        shuffle_tasks."""
         n_tasks = len(sizes)
         shuffled = args.shuffle_tasks == "yes"
         self.order: list[int] = torch.randperm(n_tasks).tolist() if shuffled else list(range(n_tasks))

@@ -68,5 +68,5 @@ BUILDERS: dict[str, Callable[[], DataSet]] = {
     "small_permutations.pt": lambda: permutations(small(), 5),
 }
 
-PAPER = [name for name in BUILDERS if name.startswith("mnist_")]
+PAPERS = [name for name in BUILDERS if name.startswith("mnist_")]
 """The data sets of the paper."""

@@ -38,8 +38,8 @@ class Net(Learner):
         self.weights.descend(gradient, self.lr)
 
     def project(self, gradient: torch.Tensor, memories: torch.Tensor) -> torch.Tensor:
-        """GEM's quadratic program (its equation 11), in float64: the step nearest to a gradient, float32 (P,), whose
-        products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
+        """GEM's quadratic program (its equation 11), in float64: the step nearest to a gradient, float32
+        (P,), whose products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
         """
         products = self.engine.gram(torch.cat([memories, gradient.unsqueeze(0)])).cpu().numpy()
         matrix, linear = products[:-1, :-1], -products[:-1, -1]

@@ -107,7 +107,7 @@ def server() -> Iterator[Server]:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Build data sets of thirty images; ask the server on loopback itself, whatever proxies are set."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name in tasks.PAPER:
+    for name in tasks.PAPERS:
         monkeypatch.setitem(
             tasks.BUILDERS, name, lambda: tasks.rotations(mnist.read().first(30, 10), [0.0, 45.0])
         )
@@ -210,7 +210,7 @@ def test_404(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_404_and_built_instead(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(server, tmp_path, data_set="all") == 0
-    assert only(tmp_path, *tasks.PAPER)
+    assert only(tmp_path, *tasks.PAPERS)
     assert (tmp_path / NAME).read_bytes() == CONTENT
     built = files.read(tmp_path / "mnist_permutations.pt")
     assert torch.equal(built.train[1].x(slice(None)), tasks.BUILDERS[NAME]().train[1].x(slice(None)))

@@ -1,7 +1,8 @@
 """The native engine: the verbs of `torch_engine`, compiled, for an MLP on the CPU.
 
-Inputs are kept sparse, as their nonzero values, and every kernel skips what is zero: pixels, and units that a ReLU
-switched off. Results are those of the torch engine up to the order of float32 additions, at any number of threads.
+Inputs are kept sparse, as their nonzero values, and every kernel skips what is zero: pixels, and units that a
+ReLU switched off. Results are those of the torch engine up to the order of float32 additions, at any number
+of threads.
 """
 
 from __future__ import annotations
@@ -90,17 +91,25 @@ class TestSet:
 class NativeEngine:
     """The engine's verbs over an MLP, ReLU between its layers, whose parameters are views into `weights`.
 
-    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss of a row
-    is its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN or infinite.
+    Inputs `x` are float32 (B, n_inputs) or a batch taken from `rows()`; labels `y` are int64 (B,). The loss
+    of a row is its cross-entropy. Every verb that computes a loss raises FloatingPointError where that is NaN
+    or infinite.
     """
 
     name = "native"
 
-    def __init__(self, layers: Sequence[torch.nn.Linear], weights: Weights, lr: float, threads: int = 1) -> None:
+    def __init__(
+        self, layers: Sequence[torch.nn.Linear], weights: Weights, lr: float, threads: int = 1
+    ) -> None:
         self._weights, self._lr, self._threads = weights, lr, threads
         self._n_inputs, self._n_outputs = layers[0].in_features, layers[-1].out_features
         self._layers = [
-            (layer.in_features, layer.out_features, padded(layer.out_features), *map(self._address, layer.parameters()))
+            (
+                layer.in_features,
+                layer.out_features,
+                padded(layer.out_features),
+                *map(self._address, layer.parameters()),
+            )
             for layer in layers
         ]
         self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
@@ -138,7 +147,8 @@ class NativeEngine:
     ) -> None:
         """One SGD step on the sum of the rows' losses times `weight` (B,), by default their mean.
 
-        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target to the
+        `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target
+        to the
         gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
         """
         x, y, weight = self._batch(x), self._labels(x, y), _floats(weight, len(x))
@@ -157,7 +167,10 @@ class NativeEngine:
     def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
         """The gradient of each batch's mean loss, float32 (len(batches), P)."""
         gradients = torch.zeros(len(batches), len(self._weights.flat))
-        _on_threads(self._threads, [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)])
+        _on_threads(
+            self._threads,
+            [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)],
+        )
         return gradients
 
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -220,7 +233,8 @@ class NativeEngine:
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
         """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
 
-        An image's pixel p is the input q for every q with pixel_map[q] = p, so its weights are the sum of theirs.
+        An image's pixel p is the input q for every q with pixel_map[q] = p, so its weights are the sum of
+        theirs.
         """
         n_in, _, wide = self._layers[0][:3]
         begin = (self._layers[0][3] - self._weights.flat.data_ptr()) // 4
