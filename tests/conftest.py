@@ -1,0 +1,33 @@
+"""What many tests share: the two small data sets as files, and a run of main.py in this process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import main
+from data.tasks import BUILDERS
+from data.write import GemFile
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with small_permutations.pt and small_rotations.pt in GEM's format."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("small_permutations.pt", "small_rotations.pt"):
+        GemFile(BUILDERS[name]()).write(folder / name)
+    return folder
+
+
+@pytest.fixture
+def run_main(small_data: Path, tmp_path: Path) -> Callable[..., tuple]:
+    """Run main.py's main on the small data with some more options; the six entries of its .pt file."""
+
+    def run(*options: str) -> tuple:
+        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        main.main(["--data_path", str(small_data), "--save_path", str(folder), *options])
+        (path,) = folder.glob("*.pt")
+        return torch.load(path)
+
+    return run
