@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import signal
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -51,12 +52,12 @@ def connect(options: Namespace) -> Iterator[Client]:
         elif not options.scheduler:
             cluster = _local(options.jobs)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
-        raise SweepError(f"cannot start a cluster: {_first_line(error)}") from error
+        raise SweepError(f"cannot start a cluster: {_last_line(error)}") from error
     try:
         try:
             client = Client(cluster or options.scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise SweepError(f"--scheduler {options.scheduler}: {_first_line(error)}") from error
+            raise SweepError(f"--scheduler {options.scheduler}: {_last_line(error)}") from error
         with client:
             yield client
     finally:
@@ -92,7 +93,10 @@ def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
     import dask
     from dask_jobqueue import SLURMCluster
 
-    given: dict[str, object] = {"python": sys.executable, "scheduler_options": {"dashboard_address": None}}
+    given: dict[str, object] = {
+        "python": sys.executable,
+        "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+    }
     for name, value in {"cores": 1, "processes": 1, "memory": "4GB"}.items():
         if dask.config.get(f"jobqueue.slurm.{name}", None) is None:
             given[name] = value
@@ -102,10 +106,16 @@ def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
             raise SweepError(f"--slurm {setting}: give name=value, such as queue=long")
         given[name] = int(value) if value.isdigit() else value
     cluster = SLURMCluster(**given)
-    # Not cluster.scale: this asks for a new job in place of one that ends.
+    # What is wrong with the jobs is better known before they are submitted behind the scenes.
+    test = subprocess.run(["sbatch", "--test-only"], input=cluster.job_script(), capture_output=True, text=True)
+    if test.returncode:
+        cluster.close()
+        raise OSError(test.stderr)
+    # A job that ends, because its time is up, say, is replaced by a new one.
     cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
     return cluster
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _last_line(error: Exception) -> str:
+    # sbatch gives its verdict last.
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

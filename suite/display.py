@@ -27,7 +27,7 @@ class Display:
         self._total, self._done, self._failed = total, done, 0
         self._running: dict[Run, Progress] = {}
         self._seconds: dict[str, list[float]] = defaultdict(list)
-        self._left = "time left unknown"
+        self._left, self._workers = "time left unknown", 1
         layout = "|{bar}| {elapsed}{postfix}"
         self._all = tqdm(total=total, initial=done, disable=not self._terminal, bar_format=layout)
 
@@ -78,6 +78,9 @@ class Display:
 
     def tick(self, waiting: Iterable[Run], workers: int) -> None:
         """Bring the counts up to date; `waiting` runs are still to be given to the cluster."""
+        if not workers and self._workers:
+            self.say("no worker at the moment: waiting for the cluster to start one")
+        self._workers = workers
         left = self._estimate(waiting)
         if left is not None and workers:
             self._left = f"{tqdm.format_interval(left / workers)} left"

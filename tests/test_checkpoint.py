@@ -36,7 +36,7 @@ def options(model: str, engine: str, data: Path, results: Path) -> list[str]:
     shown = "--data_file small_permutations.pt --samples_per_task 12 --shuffle_tasks yes --n_epochs 2"
     return (
         f"--model {model} --engine {engine} {OPTIONS[model]} {shown} --batch_size 2 --log_every 9 "
-        f"--data_path {data} --save_path {results} --n_hiddens 20 --seed 3 --checkpoint_every 17"
+        f"--data_path {data} --save_path {results} --n_hiddens 20 --seed 3 --threads 1 --checkpoint_every 17"
     ).split()
 
 

@@ -24,7 +24,8 @@ engines = [
 @pytest.mark.parametrize("engine", engines)
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["name"])
 def test_golden_run(golden, engine, run_main):
-    result_t, result_a, weights, stats, _, args = run_main(*golden["args"].split(), "--engine", engine)
+    options = [*golden["args"].split(), "--engine", engine, "--threads", "1"]
+    result_t, result_a, weights, stats, _, args = run_main(*options)
     assert result_t.tolist() == golden["result_t"]
     # Both are hundredths in float32: half of one on top of the bound tells one image from two.
     assert (result_a - torch.tensor(golden["result_a"])).abs().max() < ONE_IMAGE + 0.005
