@@ -81,6 +81,8 @@ def _local(workers: int | None) -> SpecCluster:
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
+            # Where the scheduler's health page goes: by default to 8787, which is another sweep's already.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=None,
             silence_logs=logging.CRITICAL,
         )
@@ -106,13 +108,17 @@ def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
             raise SweepError(f"--slurm {setting}: give name=value, such as queue=long")
         given[name] = int(value) if value.isdigit() else value
     cluster = SLURMCluster(**given)
-    # What is wrong with the jobs is better known before they are submitted behind the scenes.
-    test = subprocess.run(["sbatch", "--test-only"], input=cluster.job_script(), capture_output=True, text=True)
-    if test.returncode:
+    try:
+        # Jobs are submitted behind the scenes: better to know before whether SLURM would take one.
+        script = cluster.job_script()
+        test = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True)
+        if test.returncode:
+            raise OSError(test.stderr)
+        # A job that ends, because its time is up, say, is replaced by a new one.
+        cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
+    except BaseException:
         cluster.close()
-        raise OSError(test.stderr)
-    # A job that ends, because its time is up, say, is replaced by a new one.
-    cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
+        raise
     return cluster
 
 
