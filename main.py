@@ -79,9 +79,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
     run = identity(args, tasks.fingerprint)
     continuum = Continuum([len(examples) for examples in tasks.train], args)
     torch.set_num_threads(engine.cores(args))
-    for note in (tasks.note, engine.note(args) if args.model in LEARNERS else None):
-        if note:
-            print(note, file=sys.stderr)
+    notes = tasks.note, engine.note(args) if args.model in LEARNERS else None
     learner = importlib.import_module(f"model.{args.model}")
     net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     if args.cuda:
@@ -89,6 +87,9 @@ def main(argv: list[str], place: Place | None = None) -> None:
     files = ResultFiles(place.save_path or args.save_path, args.model, args.data_file)
     folder = place.checkpoint_path or args.save_path
     checkpoint = Checkpoint(folder, args.model, args.data_file, run, args.checkpoint_every)
+    # Not before: a run that cannot start says why, and nothing else.
+    for note in filter(None, notes):
+        print(note, file=sys.stderr)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: checkpoint.ask())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import uuid
@@ -46,7 +47,7 @@ class ResultFiles:
         stats: Statistics,
         args: Mapping[str, Any],
     ) -> str:
-        """Write both files, each whole or not at all, and return the run's one-line summary.
+        """Write both files, whole or not at all, and return the run's one-line summary.
 
         Args:
             result_t: (R,) and result_a: (R, T), the log, saved as float32.
@@ -64,12 +65,14 @@ class ResultFiles:
             for key, value in state_dict.items()
         }
         entries = (result_t.float(), result_a.float(), weights, list(figures), one_liner, dict(args))
+        # torch.save to a path reports a full disk as a RuntimeError that says nothing of it.
+        whole = io.BytesIO()
+        torch.save(entries, whole)
         try:
             # The .pt comes last: where it is, the run is complete.
-            with appearing(self.stem + ".txt") as path:
-                path.write_text(as_text(stats))
-            with appearing(self.stem + ".pt") as path:
-                torch.save(entries, path)
+            with appearing(self.stem + ".pt") as pt, appearing(self.stem + ".txt") as txt:
+                pt.write_bytes(whole.getbuffer())
+                txt.write_text(as_text(stats))
         except OSError as error:
             raise ResultError(f"{self.stem}: cannot write there: {error.strerror}; {one_liner}") from error
         return one_liner
