@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from argparse import Namespace
@@ -83,7 +84,7 @@ def main(options: Namespace) -> int:
         display.say(f"{len(runs)} runs, {len(missing)} of them to do")
         if not missing:
             return 0
-        client = stack.enter_context(cluster.connect(options))
+        client = stack.enter_context(cluster.connect(options, len(missing)))
         failed = Sweep(client, folders, display, options.checkout, options.patience).perform(missing)
         display.say(f"{len(failed)} of {len(runs)} runs failed")
         return len(failed)
@@ -108,6 +109,11 @@ def run(argv: Sequence[str]) -> int:
         return min(main(parse(argv)), MAX_STATUS)
     except SweepError as error:
         print(f"sweep.py: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # What is still to be flushed goes nowhere, quietly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("sweep.py: nobody reads standard output any more; finished runs are stored", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("sweep.py: interrupted; finished runs are stored, start again to do the rest", file=sys.stderr)

@@ -54,7 +54,7 @@ def code_version(model: str) -> str:
     digests = _digests()
     finder = ModuleFinder(path=[str(ROOT)])
     finder.import_hook(f"model.{model}")
-    imported = {module.__file__ for module in finder.modules.values()}
+    imported = {getattr(module, "__file__", None) for module in finder.modules.values()}
     whole = hashlib.sha256()
     for name, digest in sorted(digests.items()):
         if name in AROUND or not name.endswith(".py") or str(ROOT / name) in imported:

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import SweepError
 
@@ -34,23 +34,27 @@ def check_installed(slurm: bool) -> None:
 
 
 @contextmanager
-def connect(options: Namespace) -> Iterator[Client]:
+def connect(options: Namespace, runs: int) -> Iterator[Client]:
     """A client of the cluster that sweep.py's options ask for; one made for the occasion ends with the block.
+
+    That one has no more workers than there are `runs` to do.
 
     Raises:
         SweepError: there is no reaching or making it.
     """
     import dask
+    from dask.system import CPU_COUNT
     from distributed import Client
 
     dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for logger in ("distributed", "distributed.client"):  # What the user needs to know, the sweep says.
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         cluster = None
         if options.slurm is not None:
-            cluster = _slurm(options.jobs, options.slurm)
+            cluster = _slurm(min(options.jobs or 1, runs), options.slurm)
         elif not options.scheduler:
-            cluster = _local(options.jobs)
+            cluster = _local(min(options.jobs or CPU_COUNT, runs))
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise SweepError(f"cannot start a cluster: {_last_line(error)}") from error
     try:
@@ -65,8 +69,7 @@ def connect(options: Namespace) -> Iterator[Client]:
             cluster.close()
 
 
-def _local(workers: int | None) -> SpecCluster:
-    from dask.system import CPU_COUNT
+def _local(workers: int) -> SpecCluster:
     from distributed import LocalCluster
 
     # Ctrl-C goes to all processes of a terminal, but it is for the sweep to end its workers. So the signal is
@@ -77,7 +80,7 @@ def _local(workers: int | None) -> SpecCluster:
     try:
         # A run's memory is known; a limit would only have Dask kill what the machine can bear.
         return LocalCluster(
-            n_workers=workers or CPU_COUNT,
+            n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
@@ -90,12 +93,12 @@ def _local(workers: int | None) -> SpecCluster:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
+def _slurm(workers: int, settings: Sequence[str]) -> SpecCluster:
     """Jobs of one worker each; `settings`, name=value, are dask_jobqueue.SLURMCluster's arguments."""
     import dask
     from dask_jobqueue import SLURMCluster
 
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "python": sys.executable,
         "scheduler_options": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     }
@@ -115,7 +118,7 @@ def _slurm(workers: int | None, settings: Sequence[str]) -> SpecCluster:
         if test.returncode:
             raise OSError(test.stderr)
         # A job that ends, because its time is up, say, is replaced by a new one.
-        cluster.adapt(minimum_jobs=workers or 1, maximum_jobs=workers or 1)
+        cluster.adapt(minimum_jobs=workers, maximum_jobs=workers)
     except BaseException:
         cluster.close()
         raise

@@ -148,7 +148,7 @@ class Sweep:
             news = future.result()
         except (Exception, CancelledError) as error:
             news = error
-        self._news.put((future.key, news))
+        self._news.put((str(future.key), news))
 
     def _hear(self) -> None:
         """Take in what has happened; wait a tick for it, no longer."""

@@ -52,7 +52,7 @@ def perform(
             f"{worker.address}: the checkout {ROOT} holds other code behind model/{model}.py, or did when "
             "the worker first ran; bring it to the same state and start the worker again"
         )
-    report = functools.partial(_report, worker, worker.get_current_task(), stop, topic)
+    report = functools.partial(_report, worker, str(worker.get_current_task()), stop, topic)
     checkpoints = Path(_shared_folder(*claim) or os.path.dirname(worker.local_directory))
     if any(checkpoints.glob(f"*_{run}.checkpoint")):
         argv = [*argv, "--resume", "yes"]

@@ -41,7 +41,7 @@ def wait_for(happened: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2)) as client:
+    with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2), 2) as client:
         yield client
 
 
