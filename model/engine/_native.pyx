@@ -206,9 +206,9 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_trace *traces = mer_new_traces(&self.net, n)
         cdef float check
-        if n > 1 and self.sum == NULL:
+        if n != 1 and self.sum == NULL:
             self.sum = <float *> aligned_alloc(64, self.floats * sizeof(float))
-        if traces == NULL or (n > 1 and self.sum == NULL):
+        if traces == NULL or (n != 1 and self.sum == NULL):
             mer_free_traces(traces)
             PyMem_Free(chosen)
             raise MemoryError()

@@ -21,19 +21,20 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from .torch_engine import Examples
 from .weights import Weights, padded
 
+_reason = None
 try:
-    from . import _native
-except ImportError as error:
-    _native = None
-    _reason = f"the native engine is not built ({error}); pip install -r requirements.txt builds it"
+    import model.engine._native as _native
 
-if _native is not None:
-    _native.select(os.environ.get("MER_NATIVE_ISA"))
+    _native.select(os.environ.get("MER_NATIVE_ISA") or None)
+except ImportError as error:
+    _reason = f"the native engine is not built ({error}); with a C compiler, install requirements.txt again"
+except ValueError as error:
+    _reason = f"MER_NATIVE_ISA: {error}"
 
 
 def unavailable() -> str | None:
     """Why the native engine cannot be used here, in one line; None where it can."""
-    return _reason if _native is None else None
+    return _reason
 
 
 class SparseRows:
@@ -151,8 +152,8 @@ class NativeEngine:
         to the
         gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
         """
-        x, y, weight = self._batch(x), self._labels(x, y), _floats(weight, len(x))
-        stiffness, target = pull or (None, None)
+        x, y, weight = self._batch(x), self._labels(x, y), _in_sum(weight, len(x))
+        stiffness, target = map(self._vector, pull) if pull else (None, None)
         where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
         _check(self._net.step(x.rows, *where, len(x), self._lr, _pointer(stiffness), _pointer(target)))
 
@@ -176,22 +177,23 @@ class NativeEngine:
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
         products = torch.empty(len(vectors), len(vectors), dtype=torch.float64)
-        vectors = vectors.contiguous()
+        vectors = vectors.to("cpu", torch.float32).contiguous()
+        if vectors.shape[1] != len(self._weights.flat):
+            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
         _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
         return products
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
-        net = self._net
+        net, pixel_map = self._net, None
         if isinstance(x, TestSet):
-            images = x.images
-            x, pixel_map = images[torch.arange(len(images))], x.pixel_map
-            if pixel_map is not None:
-                first = self._folded(pixel_map, x.rows.n_inputs)
-                layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
-                net = _native.Net(0, 0, [layer, *self._layers[1:]])
-        else:
+            pixel_map, x = x.pixel_map, x.images[torch.arange(len(x.images))]
+        if pixel_map is None:
             x = self._batch(x)
+        else:
+            first = self._folded(pixel_map, x.rows.n_inputs)
+            layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
+            net = _native.Net(0, 0, [layer, *self._layers[1:]])
         scores = torch.empty(len(x), self._n_outputs)
         pieces = zip(x.slots.chunk(self._threads), scores.chunk(self._threads), strict=True)
         _on_threads(
@@ -226,9 +228,16 @@ class NativeEngine:
     def _gradient(
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None, out: torch.Tensor
     ) -> None:
-        x, y, weight = self._batch(x), self._labels(x, y), _floats(weight, len(x))
+        x, y, weight = self._batch(x), self._labels(x, y), _in_sum(weight, len(x))
         where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
         _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr()))
+
+    def _vector(self, vector: torch.Tensor) -> torch.Tensor:
+        """A vector laid out like the weights, where the kernels can read it: whole lines, on a line's boundary."""
+        if vector.shape != self._weights.flat.shape:
+            raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
+        vector = vector.detach().to("cpu", torch.float32).contiguous()
+        return vector if vector.data_ptr() % 64 == 0 else vector.clone()
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
         """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
@@ -262,6 +271,12 @@ def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:
     if values.shape != (length,):
         raise ValueError(f"{tuple(values.shape)} weights for {length} inputs")
     return values.to("cpu", torch.float32).contiguous()
+
+
+def _in_sum(weight: torch.Tensor | None, length: int) -> torch.Tensor | None:
+    if weight is None and not length:
+        raise FloatingPointError("the loss is nan: it is the mean of no rows")
+    return _floats(weight, length)
 
 
 def _pointer(tensor: torch.Tensor | None) -> int:
