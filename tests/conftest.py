@@ -1,4 +1,4 @@
-"""What many tests share: the two small data sets as files, and a run of main.py in this process."""
+"""What many tests share: the engines, the two small data sets as files, a run of main.py in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,15 @@ import torch
 import main
 from data.tasks import BUILDERS
 from data.write import GemFile
+from model.engine import native
+
+
+@pytest.fixture(params=["torch", "native"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """What --engine is given: each engine in turn, where it is there."""
+    if request.param == "native" and native.unavailable():
+        pytest.skip(str(native.unavailable()))
+    return request.param
 
 
 @pytest.fixture(scope="session")
