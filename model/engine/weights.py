@@ -45,8 +45,9 @@ class Weights:
 
     def views(self, vector: torch.Tensor) -> dict[torch.nn.Parameter, torch.Tensor]:
         """Each parameter's part of a vector (P,) laid out like `flat`, in the parameter's own shape."""
+        start = vector.storage_offset()
         return {
-            p: vector.as_strided(shape, strides, offset)
+            p: vector.as_strided(shape, strides, start + offset)
             for p, (offset, shape, strides) in self._layout.items()
         }
 
