@@ -233,7 +233,7 @@ class NativeEngine:
         _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr()))
 
     def _vector(self, vector: torch.Tensor) -> torch.Tensor:
-        """A vector laid out like the weights, where the kernels can read it: whole lines, on a line's boundary."""
+        """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
         if vector.shape != self._weights.flat.shape:
             raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
         vector = vector.detach().to("cpu", torch.float32).contiguous()
