@@ -1,6 +1,4 @@
-"""GEM's ring buffer and its projection, on cases with a known answer."""
-
-from argparse import Namespace
+"""GEM's projection, on cases with a known answer."""
 
 import numpy as np
 import pytest
@@ -8,8 +6,6 @@ import quadprog
 import torch
 
 from model import gem
-from model.engine.torch_engine import DenseRows
-from model.memory import RingBuffer
 from model.options import parse
 
 
@@ -108,72 +104,3 @@ def test_with_a_violation_the_step_is_the_projected_one(engine):
     assert g @ m < 0
     net.observe(x, 1, torch.tensor([1]))
     close(net.weights.flat, before.double() - 0.1 * (g - (g @ m) / (m @ m) * m))
-
-
-class FakeEngine(Namespace):
-    def rows(self, n_inputs: int) -> DenseRows:
-        return DenseRows(n_inputs, torch.device("cpu"))
-
-
-def ring(n_memories: int) -> RingBuffer:
-    return RingBuffer(1, n_memories, FakeEngine())
-
-
-def add(buffer: RingBuffer, t: int, *numbers: int) -> None:
-    buffer.add(torch.tensor([[float(n)] for n in numbers]), torch.tensor(numbers), t)
-
-
-def kept(buffer: RingBuffer) -> list[list[int]]:
-    """Each task's labels, tasks in order of appearance; inputs must be the same numbers."""
-    batches = buffer.batches(but=-1)
-    for x, y in batches:
-        assert x.flatten().tolist() == y.tolist()
-    return [sorted(y.tolist()) for _, y in batches]
-
-
-def test_the_ring_overwrites_its_oldest():
-    buffer = ring(3)
-    for n in (1, 2, 3):
-        add(buffer, 0, n)
-    assert kept(buffer) == [[1, 2, 3]]
-    add(buffer, 0, 4)
-    assert kept(buffer) == [[2, 3, 4]]
-    add(buffer, 0, 5)
-    assert kept(buffer) == [[3, 4, 5]]
-
-
-def test_a_new_task_goes_on_at_the_write_position():
-    buffer = ring(3)
-    add(buffer, 0, 1)
-    add(buffer, 0, 2)
-    add(buffer, 5, 3)  # Place 2, the last; places 0 and 1 were never written for this task.
-    assert kept(buffer) == [[1, 2], [3]]
-    add(buffer, 5, 4)  # Place 0.
-    add(buffer, 5, 5)
-    assert kept(buffer) == [[1, 2], [3, 4, 5]]
-    add(buffer, 5, 6)  # Over 3.
-    assert kept(buffer) == [[1, 2], [4, 5, 6]]
-
-
-def test_rows_past_the_end_are_dropped_and_the_position_returns_to_the_start():
-    buffer = ring(5)
-    add(buffer, 0, 1, 2, 3)
-    add(buffer, 0, 4, 5, 6)  # 6 does not fit, and 7 goes over 1.
-    assert kept(buffer) == [[1, 2, 3, 4, 5]]
-    add(buffer, 0, 7)
-    assert kept(buffer) == [[2, 3, 4, 5, 7]]
-    buffer = ring(4)
-    add(buffer, 0, 1, 2, 3, 4)  # Exactly full.
-    add(buffer, 0, 5)
-    assert kept(buffer) == [[2, 3, 4, 5]]
-    buffer = ring(2)
-    add(buffer, 0, 1, 2, 3, 4, 5)  # More than the whole ring.
-    assert kept(buffer) == [[1, 2]]
-
-
-def test_tasks_come_in_order_of_appearance_without_the_current_one():
-    buffer = ring(2)
-    for t in (7, 3, 5):
-        add(buffer, t, t)
-    assert [y.tolist() for _, y in buffer.batches(but=3)] == [[7], [5]]
-    assert buffer.batches(but=7)[0][1].tolist() == [3]

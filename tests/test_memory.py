@@ -1,178 +1,178 @@
-"""The reservoir: who is kept, who is drawn, and how Python's generator is used meanwhile."""
+"""The reservoir, its draws and GEM's ring buffer: exact against a transcription, and in their statistics."""
 
 import random
 from argparse import Namespace
+from collections import Counter
 
-import numpy as np
 import pytest
 import torch
 
-from model.engine import native
+from model.common import MLP, on_engine
 from model.engine.draws import shuffle_draw
-from model.engine.native import NativeEngine
-from model.engine.torch_engine import DenseRows
-from model.memory import Reservoir, uniform_draw
-
-needs_native = pytest.mark.skipif(bool(native.unavailable()), reason=str(native.unavailable()))
-DRAWS = [
-    shuffle_draw,
-    uniform_draw,
-    pytest.param(NativeEngine.draw, marks=needs_native, id="native"),
-]
+from model.memory import Reservoir, RingBuffer, uniform_draw
 
 
-class FakeEngine(Namespace):
-    draw = staticmethod(shuffle_draw)
-
-    def rows(self, n_inputs: int) -> DenseRows:
-        return DenseRows(n_inputs, torch.device("cpu"))
-
-
-def reservoir(capacity: int, k: float = 3, draws: str = "shuffle") -> Reservoir:
-    options = Namespace(memories=capacity, replay_batch_size=k, replay_draws=draws)
-    return Reservoir(1, options, FakeEngine())
+def on(engine):
+    """An engine over the smallest network that takes two inputs."""
+    net = MLP([2, 2])
+    return on_engine(net, net.net, Namespace(engine=engine, cuda=False, threads=1, lr=0.1))[1]
 
 
-def add(memory: Reservoir, *numbers: int) -> None:
-    """Offer examples whose input and label are a number, of task number + 1000."""
-    for n in numbers:
-        memory.add(torch.tensor([float(n)]), torch.tensor(n), n + 1000)
+def reservoir(engine, memories, replay_batch_size=3, replay_draws="shuffle"):
+    options = {"replay_batch_size": replay_batch_size, "replay_draws": replay_draws}
+    return Reservoir(2, Namespace(memories=memories, **options), on(engine))
 
 
-def kept(memory: Reservoir) -> list[int]:
-    slots = torch.arange(len(memory)) + 1
-    x, y = memory.batch(slots)
-    assert x.flatten().tolist() == y.tolist() == (memory.tasks(slots) - 1000).tolist()
-    return y.tolist()
+def offer(memory, numbers):
+    """Offer examples named by numbers: as inputs (number, -1), as label the number, as task its parity."""
+    for i in numbers:
+        memory.add(torch.tensor([float(i), -1.0]), torch.tensor(i), i % 2)
 
 
-def chi_square(counts: np.ndarray, expected: np.ndarray | float) -> float:
-    return float(((counts - expected) ** 2 / expected).sum())
+def entries(memory):
+    """The labels in the memory, in order."""
+    return memory.batch(torch.arange(1, len(memory) + 1))[1].tolist()
 
 
-# A chi-square of d degrees of freedom is above d + 4 sqrt(2 d) about once in a thousand; seeds are fixed.
-def unlikely(degrees: int) -> float:
-    return degrees + 4 * (2 * degrees) ** 0.5
+def assert_uniform(counts, n):
+    """Chi-square of counts over n values that should come equally often, six standard deviations allowed."""
+    expected = counts.total() / n
+    chi_square = sum((counts[value] - expected) ** 2 / expected for value in range(n))
+    assert chi_square < (n - 1) + 6 * (2 * (n - 1)) ** 0.5
+    assert set(counts) == set(range(n))
 
 
-def test_it_fills_in_order_and_draws_nothing_meanwhile():
-    memory = reservoir(5)
-    state = random.getstate()
-    add(memory, 1, 2, 3, 4, 5)
-    assert kept(memory) == [1, 2, 3, 4, 5]
-    assert memory.age == len(memory) == 5
-    assert random.getstate() == state
+def test_the_reservoir_follows_the_published_rule(engine):
+    random.seed(5)
+    expected = []
+    for age, i in enumerate(range(60), 1):
+        if len(expected) < 7:
+            expected.append(i)
+        elif (p := random.randint(0, age)) < 7:
+            expected[p] = i
+    after = random.getstate()
+
+    random.seed(5)
+    memory = reservoir(engine, memories=7)
+    offer(memory, range(60))
+    assert entries(memory) == expected
+    assert memory.age == 60
+    assert random.getstate() == after
+    slots = torch.arange(1, 8)
+    assert memory.tasks(slots).tolist() == [i % 2 for i in expected]
+    assert memory._x.dense()[1:].tolist() == [[i, -1] for i in expected]
 
 
-def test_a_full_one_replaces_what_randint_says():
-    random.seed(2)
-    memory, expected = reservoir(4), []
-    add(memory, *range(60))
-    ours = random.getstate()
-    random.seed(2)
-    for age, n in enumerate(range(60), start=1):
-        if len(expected) < 4:
-            expected.append(n)
-        elif (p := random.randint(0, age)) < 4:
-            expected[p] = n
-    assert kept(memory) == expected
-    assert ours == random.getstate()
-    assert memory.age == 60 and len(memory) == 4
+def test_the_replaced_place_is_drawn_up_to_the_age_inclusive(engine, monkeypatch):
+    bounds = []
+    monkeypatch.setattr(random, "randint", lambda low, high: bounds.append((low, high)) or high)
+    memory = reservoir(engine, memories=3)
+    offer(memory, range(6))
+    assert bounds == [(0, 4), (0, 5), (0, 6)]
+    assert entries(memory) == [0, 1, 2]
+    monkeypatch.setattr(random, "randint", lambda low, high: 2)
+    offer(memory, [9])
+    assert entries(memory) == [0, 1, 9]
 
 
-def test_examples_are_kept_as_likely_as_the_published_rule_has_it():
-    """randint(0, age) has age + 1 outcomes, so that the first `capacity` are kept a little more often.
-
-    They stay with probability (capacity + 1) / (n + 1), all others with capacity / (n + 1).
-    """
-    capacity, n, trials = 5, 25, 1500
+def test_how_often_each_example_stays(engine):
+    # p is one of age + 1 places: the first 4 stay with probability 5 / 13, the others with 4 / 13.
     random.seed(0)
-    counts = np.zeros(n)
-    for _ in range(trials):
-        memory = reservoir(capacity)
-        add(memory, *range(n))
-        counts[kept(memory)] += 1
-    p = np.where(np.arange(n) < capacity, capacity + 1, capacity) / (n + 1)
-    assert p.sum() == pytest.approx(capacity)
-    assert chi_square(counts, trials * p) < unlikely(n)
-    assert counts[:capacity].mean() > counts[capacity:].mean()
+    kept, runs = Counter(), 1500
+    for _ in range(runs):
+        memory = reservoir(engine, memories=4)
+        offer(memory, range(12))
+        kept.update(entries(memory))
+    for i in range(12):
+        share = 5 / 13 if i < 4 else 4 / 13
+        assert abs(kept[i] - runs * share) < 5 * (runs * share * (1 - share)) ** 0.5
 
 
-def test_a_reservoir_of_one_entry():
-    random.seed(0)
-    memory = reservoir(1, k=10)
-    add(memory, 0)
-    assert memory.draw().tolist() == [1]
-    add(memory, *range(1, 200))
-    assert len(memory) == 1 and kept(memory)[0] in range(200)
-    replaced = 0
-    for n in range(200, 400):
-        before = kept(memory)
-        add(memory, n)
-        replaced += kept(memory) != before
-    assert 0 < replaced < 10
-
-
-def test_a_draw_takes_as_many_as_there_are_up_to_the_replay_batch():
-    memory = reservoir(100, k=3.9)
-    sizes = []
-    for n in range(6):
-        sizes.append(len(memory.draw()))
-        add(memory, n)
-    assert sizes == [0, 1, 2, 3, 3, 3]
-    assert reservoir(3, draws="uniform").draw().tolist() == []
-
-
-def test_the_current_example_stands_beside_the_memory():
-    memory = reservoir(3)
-    add(memory, 1, 2)
-    current = memory.hold(torch.tensor([7.0]), torch.tensor(7), 1007)
-    x, y = memory.batch(torch.tensor([2]), current, torch.tensor([1, 1]))
-    assert x.flatten().tolist() == y.tolist() == [2, 7, 1, 1]
-    assert memory.tasks(current, torch.tensor([1])).tolist() == [1007, 1001]
-    assert kept(memory) == [1, 2] and memory.age == 2
-    drawn = [memory.draw().tolist() for _ in range(50)]
-    assert {slot for draw in drawn for slot in draw} == {1, 2}
-
-
-@pytest.mark.parametrize("draw", DRAWS)
-def test_draws_are_uniform_with_replacement(draw):
-    n, k, trials = 6, 4, 1500
+def test_a_memory_of_one(engine):
     random.seed(1)
-    pairs = np.zeros((n, n))
-    singles = np.zeros((k, n))
-    for _ in range(trials):
-        drawn = draw(n, k)
-        assert drawn.dtype == torch.int64 and drawn.shape == (k,)
-        singles[np.arange(k), drawn.numpy()] += 1
-        pairs[drawn[0], drawn[1]] += 1
-    for counts in singles:
-        assert chi_square(counts, trials / n) < unlikely(n - 1)
-    # The first two are independent: every pair, equal ones too, is as likely as any other.
-    assert chi_square(pairs, trials / n**2) < unlikely(n**2 - 1)
+    memory = reservoir(engine, memories=1)
+    offer(memory, [4])
+    assert memory.draw().tolist() == [1]
+    offer(memory, range(5, 40))
+    assert len(memory) == 1
 
 
-@pytest.mark.parametrize(
-    "draw", [shuffle_draw, pytest.param(NativeEngine.draw, marks=needs_native, id="native")]
-)
-@pytest.mark.parametrize("n, k", [(1, 1), (2, 2), (3, 2), (64, 5), (65, 5), (100, 1), (7, 0)])
-def test_a_shuffle_draw_uses_pythons_generator_as_the_published_code_does(draw, n, k):
-    random.seed(n)
-    ours, after_ours = draw(n, k).tolist(), random.getstate()
-    random.seed(n)
-    order, expected = list(range(n)), []
-    for j in range(k):
-        random.shuffle(order)
-        expected.append(order[j])
-    assert ours == expected
-    assert after_ours == random.getstate()
-
-
-def test_replay_draws_chooses_the_draw():
-    for draws, draw in (("shuffle", shuffle_draw), ("uniform", uniform_draw)):
-        memory = reservoir(50, k=5, draws=draws)
-        add(memory, *range(20))
-        random.seed(9)
+@pytest.mark.parametrize("replay_draws", ["shuffle", "uniform"])
+def test_a_draw_takes_no_more_than_there_is(engine, replay_draws):
+    memory = reservoir(engine, memories=5, replay_batch_size=3.0, replay_draws=replay_draws)
+    assert memory.draw().tolist() == []
+    for i, length in enumerate([1, 2, 3, 3, 3, 3]):
+        offer(memory, [i])
         slots = memory.draw()
-        random.seed(9)
-        assert torch.equal(slots, draw(20, 5) + 1)
+        assert len(slots) == length and slots.dtype == torch.int64
+        assert all(1 <= slot <= len(memory) for slot in slots)
+
+
+@pytest.mark.parametrize("replay_draws", ["shuffle", "uniform"])
+def test_draws_are_uniform_and_with_replacement(engine, replay_draws):
+    random.seed(2)
+    memory = reservoir(engine, memories=6, replay_batch_size=4, replay_draws=replay_draws)
+    offer(memory, range(6))
+    draws = [(memory.draw() - 1).tolist() for _ in range(3000)]
+    for j in range(4):
+        assert_uniform(Counter(draw[j] for draw in draws), 6)
+    # Neighbours in a draw are independent: all 36 pairs come equally often.
+    assert_uniform(Counter(6 * draw[0] + draw[1] for draw in draws), 36)
+
+
+def test_a_shuffle_draw_uses_the_generator_as_random_shuffle_does(engine):
+    random.seed(3)
+    order, expected = list(range(11)), []
+    for j in range(4):
+        random.shuffle(order)
+        expected.append(order[j] + 1)
+    after = random.getstate()
+
+    random.seed(3)
+    memory = reservoir(engine, memories=11, replay_batch_size=4)
+    offer(memory, range(11))
+    assert memory.draw().tolist() == expected
+    assert random.getstate() == after
+
+
+def test_draws_from_nothing_leave_the_generator_alone():
+    random.seed(4)
+    before = random.getstate()
+    assert shuffle_draw(0, 0).tolist() == uniform_draw(0, 0).tolist() == []
+    assert random.getstate() == before
+
+
+def ring_add(ring, numbers, t):
+    ring.add(torch.tensor([[float(i), 1.0] for i in numbers]), torch.tensor(numbers), t)
+
+
+def labels(ring, but=-1):
+    return [y.tolist() for _, y in ring.batches(but)]
+
+
+def test_the_ring_wraps_and_drops_what_runs_past_the_end(engine):
+    ring = RingBuffer(2, 5, on(engine))
+    ring_add(ring, [0, 1, 2], 0)
+    ring_add(ring, [3, 4, 5], 0)  # 5 runs past the end
+    assert labels(ring) == [[0, 1, 2, 3, 4]]
+    ring_add(ring, [6], 0)  # the position returned to 0
+    assert labels(ring) == [[6, 1, 2, 3, 4]]
+
+
+def test_the_position_goes_on_when_the_task_changes(engine):
+    ring = RingBuffer(2, 4, on(engine))
+    ring_add(ring, [0, 1, 2], 7)
+    ring_add(ring, [10], 3)  # written at place 3: of this task's four places one was ever written
+    assert labels(ring) == [[0, 1, 2], [10]]
+    ring_add(ring, [11, 12], 3)  # places 0 and 1
+    ring_add(ring, [13, 14, 15], 3)  # places 2 and 3, over 10, and one dropped
+    assert sorted(labels(ring)[1]) == [11, 12, 13, 14]
+    assert labels(ring, but=7) == [labels(ring)[1]]
+    assert labels(ring, but=3) == [[0, 1, 2]]
+
+
+def test_a_ring_of_one(engine):
+    ring = RingBuffer(2, 1, on(engine))
+    for i in range(3):
+        ring_add(ring, [i, 100 + i], 0)
+        assert labels(ring) == [[i]]

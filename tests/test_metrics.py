@@ -1,168 +1,158 @@
-"""GEM's figures on matrices made by hand, the evaluation, and the two result files."""
+"""Figures read off hand-made logs, and the two files of a run."""
 
-import itertools
 import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from data import Examples
-from metrics import Evaluation, ResultError, ResultFiles, statistics
-from metrics.results import as_text
+from metrics import ResultError, ResultFiles, results, statistics
 
-# Before training, then after 1, 2, 3 tasks, with a row logged within each; columns are tasks 0, 1, 2.
-BASELINE = [0.10, 0.11, 0.12]
-AFTER = [[0.90, 0.20, 0.30], [0.70, 0.80, 0.35], [0.60, 0.75, 0.95]]
-DURING = [0.5, 0.5, 0.5]
-RESULT_T = [0, 0, 0, 1, 1, 2, 2]
-RESULT_A = [BASELINE, DURING, AFTER[0], DURING, AFTER[1], DURING, AFTER[2]]
+# Three tasks in the order 0, 1, 2, two evaluations while each is trained; in hundredths.
+TAGS = [0, 0, 0, 1, 1, 2, 2]
+LOG = [
+    [10, 20, 30],  # the baseline, before the first example
+    [50, 21, 31],
+    [60, 25, 32],  # leaving task 0
+    [55, 70, 33],
+    [52, 80, 40],  # leaving task 1
+    [40, 75, 85],
+    [44, 72, 90],  # leaving task 2, the end
+]
 
 
-def stats_of(result_t, result_a):
-    return statistics(torch.tensor(result_t), torch.tensor(result_a))
+def log(tags=TAGS, hundredths=LOG):
+    return torch.tensor(tags), torch.tensor(hundredths) / 100
 
 
-def test_figures_of_three_tasks():
-    stats = stats_of(RESULT_T, RESULT_A)
+def hundredths(tensor):
+    return [round(100 * value, 4) for value in tensor.flatten().tolist()]
+
+
+def test_the_figures_of_a_hand_made_log():
+    stats = statistics(*log())
     assert stats.order.tolist() == [0, 1, 2]
-    assert torch.equal(stats.baseline, torch.tensor(BASELINE))
-    assert torch.equal(stats.matrix, torch.tensor(AFTER))
-    assert stats.final.tolist() == pytest.approx([0.60, 0.75, 0.95])
-    assert stats.learning.tolist() == pytest.approx([0.90, 0.80, 0.95])
-    assert stats.backward.tolist() == pytest.approx([-0.30, -0.05, 0])
-    assert stats.forward.tolist() == pytest.approx([0, 0.20 - 0.11, 0.35 - 0.12])
-    assert stats.means() == pytest.approx((2.30 / 3, -0.35 / 3, 0.32 / 3))
-    assert all(type(figure) is float for figure in stats.means())
+    assert hundredths(stats.baseline) == [10, 20, 30]
+    assert hundredths(stats.matrix) == [60, 25, 32, 52, 80, 40, 44, 72, 90]
+    assert hundredths(stats.final) == [44, 72, 90]
+    assert hundredths(stats.learning) == [60, 80, 90]
+    assert hundredths(stats.backward) == [44 - 60, 72 - 80, 0]
+    assert hundredths(stats.forward) == [0, 25 - 20, 40 - 30]
+    # The first task's forward transfer, 0, counts: the mean is over all three.
+    assert stats.means() == pytest.approx((206 / 300, -24 / 300, 15 / 300), abs=1e-6)
+    assert stats.learning.mean().item() == pytest.approx(230 / 300, abs=1e-6)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_shuffled_tasks_are_read_in_the_order_presented(order):
-    """The same story told of tasks with other indices has the same figures."""
-
-    def columns(row):
-        moved = [0.0] * 3
-        for place, task in enumerate(order):
-            moved[task] = row[place]
-        return moved
-
-    # The first tag is 0 whatever the first task, and a row belongs to the task seen before it.
-    tags = [0] + [order[place] for place in RESULT_T[1:]]
-    stats, plain = stats_of(tags, [columns(row) for row in RESULT_A]), stats_of(RESULT_T, RESULT_A)
-    assert stats.order.tolist() == list(order)
-    assert torch.equal(stats.matrix, plain.matrix)
-    assert torch.equal(stats.baseline, plain.baseline)
-    assert stats.means() == plain.means()
+def test_shuffled_tasks_are_read_in_the_order_of_presentation():
+    # Tasks 2, 0, 1 come; the first row's tag is 0 all the same, and it is no row of the matrix.
+    new_index = {0: 2, 1: 0, 2: 1}
+    tags = [0] + [new_index[t] for t in TAGS[1:]]
+    columns = [[row[1], row[2], row[0]] for row in LOG]
+    shuffled, plain = statistics(*log(tags, columns)), statistics(*log())
+    assert shuffled.order.tolist() == [2, 0, 1]
+    assert torch.equal(shuffled.matrix, plain.matrix)
+    assert torch.equal(shuffled.baseline, plain.baseline)
+    assert shuffled.means() == plain.means()
 
 
 def test_one_task():
-    stats = stats_of([0, 0, 0], [[0.1], [0.4], [0.7]])
-    assert stats.matrix.tolist() == [[pytest.approx(0.7)]]
+    stats = statistics(*log([0, 0, 0], [[10], [30], [70]]))
+    assert hundredths(stats.matrix) == [70]
     assert stats.means() == pytest.approx((0.7, 0, 0))
 
 
 @pytest.mark.parametrize(
-    "result_t",
-    [
-        [0, 0, 0, 1, 1],  # Task 2 never came.
-        [0],  # Nothing was trained.
-        [0, 0, 1, 2, 1],  # Task 1 came twice.
-        [0, 0, 1, 3],  # There is no task 3.
-    ],
+    "tags",
+    [[0] * 7, [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 0, 2], [0, 1, 1, 2, 2, 0, 1], [0, 0, 0, 1, 1, 3, 3]],
+    ids=["one", "two", "twice", "back", "another"],
 )
-def test_the_log_of_no_whole_run_is_refused(result_t):
+def test_a_log_that_is_not_of_a_whole_run(tags):
     with pytest.raises(ValueError, match="not each of 3 once"):
-        stats_of(result_t, [BASELINE] * len(result_t))
+        statistics(*log(tags))
 
 
-TEXT = """\
-0.1000 0.1100 0.1200
-|
-0.9000 0.2000 0.3000
-0.7000 0.8000 0.3500
-0.6000 0.7500 0.9500
-
-Final Accuracy: 0.7667
-Backward: -0.1167
-Forward:  0.1067
-"""
+def test_an_empty_log():
+    with pytest.raises(ValueError, match="not each of 3 once"):
+        statistics(*log([0], LOG[:1]))
 
 
-def test_the_text_file_byte_for_byte():
-    assert as_text(stats_of(RESULT_T, RESULT_A)) == TEXT
+def saved(folder, args):
+    """Both files of the hand-made run, and what `save` returns."""
+    files = ResultFiles(str(folder), "online", "three.pt")
+    result_t, result_a = log()
+    # An engine's weights are views that are not contiguous.
+    weights = {"net.weight": torch.arange(6.0).reshape(2, 3).T, "net.bias": torch.zeros(3)}
+    return files, files.save(result_t, result_a, weights, statistics(result_t, result_a), args)
 
 
-class Guesser(torch.nn.Module):
-    """Scores that name the label an input holds, one too high for task 1."""
-
-    def forward(self, x, t):
-        return torch.nn.functional.one_hot(x[:, 0].long() + (t == 1), 5).float()
-
-
-def examples(labels, shown=None):
-    x = torch.tensor(shown or labels, dtype=torch.float32)[:, None]
-    return Examples(x, torch.tensor(labels))
-
-
-def test_evaluation_counts_every_test_example(monkeypatch):
-    monkeypatch.setattr("metrics.evaluation.CHUNK", 2)
-    tests = [examples([0, 1, 2]), examples([0, 1, 2]), examples([3, 3, 3, 0, 1], [3, 3, 3, 1, 0])]
-    net = Guesser()
-    net.train()
-    assert Evaluation(net, tests, "cpu").accuracies() == pytest.approx([1, 0, 3 / 5])
-    assert not net.training
+def test_the_text_file_byte_for_byte(tmp_path):
+    files, _ = saved(tmp_path, {"model": "online"})
+    with open(files.stem + ".txt", "rb") as file:
+        assert file.read() == (
+            b"0.1000 0.2000 0.3000\n"
+            b"|\n"
+            b"0.6000 0.2500 0.3200\n"
+            b"0.5200 0.8000 0.4000\n"
+            b"0.4400 0.7200 0.9000\n"
+            b"\n"
+            b"Final Accuracy: 0.6867\n"
+            b"Backward: -0.0800\n"
+            b"Forward:  0.0500\n"
+        )
 
 
-def test_evaluation_refuses_scores_that_are_not_finite():
-    class Broken(torch.nn.Module):
-        def forward(self, x, t):
-            return torch.full((len(x), 2), float("nan") if t == 1 else 0.0)
-
-    with pytest.raises(FloatingPointError, match="task 1"):
-        Evaluation(Broken(), [examples([0]), examples([0])], "cpu").accuracies()
-
-
-def saved(folder: Path) -> tuple[ResultFiles, str]:
-    files = ResultFiles(str(folder), "gem", "some/where/tasks.pt")
-    weights = {"w": torch.arange(6.0).view(2, 3).T}
-    log = torch.tensor(RESULT_T), torch.tensor(RESULT_A)
-    return files, files.save(*log, weights, statistics(*log), {"model": "gem", "lr": 0.1, "cuda": False})
-
-
-def test_the_two_files_of_a_run(tmp_path):
-    files, one_liner = saved(tmp_path / "new" / "folder")
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
-        Path(files.stem + ending).name for ending in (".pt", ".txt")
-    ]
-    name = r"gem_tasks\.pt_\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d_[0-9a-f]{32}"
-    assert re.fullmatch(name, Path(files.stem).name)
-    assert Path(files.stem + ".txt").read_bytes() == TEXT.encode()
-    result_t, result_a, weights, stats, summary, args = torch.load(files.stem + ".pt")
-    assert result_t.tolist() == RESULT_T and result_a.tolist() == torch.tensor(RESULT_A).tolist()
+def test_the_other_file_opens_safely_and_holds_six_entries(tmp_path):
+    args = {"model": "online", "lr": 0.1, "cuda": False}
+    files, one_liner = saved(tmp_path, args)
+    result_t, result_a, weights, stats, line, kept = torch.load(files.stem + ".pt")
     assert result_t.dtype == result_a.dtype == torch.float32
-    assert weights["w"].tolist() == [[0, 3], [1, 4], [2, 5]] and weights["w"].is_contiguous()
-    assert stats == pytest.approx([2.30 / 3, -0.35 / 3, 0.32 / 3])
-    assert type(stats) is list and all(type(figure) is float for figure in stats)
-    assert args == {"model": "gem", "lr": 0.1, "cuda": False}
-    assert summary == one_liner == "{'model': 'gem', 'lr': 0.1, 'cuda': False} # 0.767 -0.117 0.107"
+    assert result_t.tolist() == TAGS
+    assert torch.equal(result_a, log()[1])
+    assert weights["net.weight"].is_contiguous() and weights["net.weight"].tolist() == [
+        [0, 3],
+        [1, 4],
+        [2, 5],
+    ]
+    assert type(stats) is list and [type(figure) for figure in stats] == [float] * 3
+    assert stats == pytest.approx([206 / 300, -24 / 300, 15 / 300], abs=1e-6)
+    assert line == one_liner == "{'model': 'online', 'lr': 0.1, 'cuda': False} # 0.687 -0.080 0.050"
+    assert type(kept) is dict and list(kept.items()) == list(args.items())
 
 
-def test_two_runs_at_once_have_two_names(tmp_path):
-    assert saved(tmp_path)[0].stem != saved(tmp_path)[0].stem
-    assert len(list(tmp_path.iterdir())) == 4
+def test_names_are_gems_and_never_the_same(tmp_path):
+    names = [ResultFiles(str(tmp_path / "new" / "folder"), "gem", "a.pt").stem for _ in range(2)]
+    assert names[0] != names[1]
+    pattern = re.escape(str(tmp_path / "new" / "folder") + "/") + r"gem_a\.pt_\d{4}(_\d\d){5}_[0-9a-f]{32}"
+    assert all(re.fullmatch(pattern, name) for name in names)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_an_end_while_writing_leaves_neither_file(tmp_path, monkeypatch, error):
-    def half(path, data):
-        with open(path, "wb") as file:
-            file.write(data[: len(data) // 2])
-        raise error
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ResultError, match="--save_path .*taken"):
+        ResultFiles(str(tmp_path / "taken"), "online", "a.pt")
 
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(ResultError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
-        saved(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    if isinstance(error, OSError):
-        # What hours of training came to is not lost with the file.
-        assert re.search(r"No space left on device; .* # 0\.767 -0\.117 0\.107$", str(caught.value))
+
+@pytest.mark.parametrize("nth", [0, 1, 2, 3])
+def test_files_appear_both_or_neither(tmp_path, monkeypatch, nth):
+    # The disk may fill as either file is written, or, the .txt first, as the system is told to keep it.
+    full = OSError(28, "No space left on device")
+    calls = []
+
+    def failing(inner):
+        def call(*args, **kwargs):
+            calls.append(inner)
+            if len(calls) == nth + 1:
+                raise full
+            return inner(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "write_bytes", failing(Path.write_bytes))
+    monkeypatch.setattr(Path, "write_text", failing(Path.write_text))
+    monkeypatch.setattr(results.os, "fsync", failing(results.os.fsync))
+    with pytest.raises(ResultError, match="No space left on device.*0.687 -0.080 0.050"):
+        saved(tmp_path, {"model": "online"})
+    # The .pt comes last: where it is, both are.
+    assert not list(tmp_path.glob("*.pt")) and not list(tmp_path.glob(".*"))
+    if nth < 3:
+        assert not list(tmp_path.iterdir())
