@@ -1,6 +1,7 @@
 """Figures read off hand-made logs, and the two files of a run."""
 
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,26 @@ def test_files_appear_both_or_neither(tmp_path, monkeypatch, nth):
     assert not list(tmp_path.glob("*.pt")) and not list(tmp_path.glob(".*"))
     if nth < 3:
         assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_the_system_will_not_let_grow(tmp_path):
+    """A real failure: writing past the limit on a file's size ends as on a full disk, or over a quota."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, kept[1]))
+    try:
+        with pytest.raises(ResultError, match="cannot write there: File too large; .*0.687 -0.080 0.050"):
+            saved(tmp_path, {"model": "online"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_while_writing_leaves_neither_file(tmp_path, monkeypatch):
+    def interrupted(path, text):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        saved(tmp_path, {"model": "online"})
+    assert not list(tmp_path.iterdir())
