@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 SEEDS="${SEEDS:-0}"
-[[ "$SEEDS" =~ ^[0-9\ ]+$ ]] || fail "$SEEDS: seeds are whole numbers, \"0 1 2\""
+[[ "$SEEDS" =~ ^\ *[0-9]+(\ +[0-9]+)*\ *$ ]] || fail "$SEEDS: seeds are whole numbers, \"0 1 2\""
 [[ -z "$JOBS" || "$JOBS" =~ ^[1-9][0-9]*$ ]] || fail "--jobs $JOBS: give a whole number, 1 or more"
 
 COMMON="--n_layers 2 --n_hiddens 100 --data_path data/ --save_path results/ --batch_size 1 --log_every 100"

@@ -72,5 +72,6 @@ def _sources() -> Iterator[str]:
     yield from AROUND
     for path in (ROOT / "model").rglob("*"):
         generated = path.suffix in (".c", ".cpp") and path.with_suffix(".pyx").exists()
-        if path.suffix == ".py" or (path.suffix in KERNELS and not generated):
+        wanted = path.suffix == ".py" or (path.suffix in KERNELS and not generated)
+        if wanted and path.is_file():
             yield path.relative_to(ROOT).as_posix()

@@ -62,10 +62,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def learners() -> list[str]:
     """The names that --model takes: the files of model/ that define a class Net, ours first."""
-    files = {path.stem: path for path in Path(__file__).parent.glob("*.py")}
-    defining = {
-        name for name, path in files.items() if re.search(r"^class Net\b", path.read_text("utf-8"), re.M)
-    }
+    # Python files may be in any encoding, and an editor's lock on one may be a link to nowhere.
+    files = [path for path in Path(__file__).parent.glob("*.py") if path.is_file()]
+    defining = {path.stem for path in files if re.search(rb"^class Net\b", path.read_bytes(), re.M)}
     return [*LEARNERS, *sorted(defining - set(LEARNERS))]
 
 

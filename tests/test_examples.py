@@ -142,7 +142,16 @@ def test_quick_runs_are_the_same_runs_on_small_tasks(seed_0):
     ["a", "0,1", "-1", "1.5", "0 1", "0 --only sgd", "--only", "--jobs", "--jobs 0", "--dryrun"],
 )
 def test_bad_arguments_are_one_line(arguments):
-    done = script(*arguments.split())
+    refused(*arguments.split())
+
+
+def test_seeds_that_are_no_seeds_are_one_line():
+    for seeds in (" ", "0,1", "0 -1", "0 1 x"):
+        refused(seeds)
+
+
+def refused(*arguments):
+    done = script(*arguments)
     assert done.returncode == 2
     assert not done.stdout
     assert re.fullmatch(r"mer_examples\.sh: .+\n", done.stderr)

@@ -109,6 +109,18 @@ def test_a_file_without_a_net_is_no_learner(plugin, capsys):
     assert f"--model {name}: there is no such learner" in err and err.count("\n") == 1
 
 
+def test_other_encodings_and_an_editors_lock_are_no_obstacle(plugin, run_main):
+    """A file in Latin-1, and the link to nowhere that Emacs keeps beside a file it has open."""
+    name = plugin("")
+    (MODEL / f"{name}.py").write_bytes(f"# -*- coding: latin-1 -*-\n# caf\xe9\n{SOURCE}".encode("latin-1"))
+    lock = MODEL / f".#{name}.py"
+    lock.symlink_to("nobody@nowhere")
+    try:
+        run_main("--model", name, *SHORT.split(), "--inertia", "0", "--nickname", "x")
+    finally:
+        lock.unlink()
+
+
 def test_errors_in_a_learner_are_tracebacks(plugin, small_data, tmp_path):
     name = plugin(SOURCE.replace("self.opt.step()", "raise ZeroDivisionError('theirs')"))
     words = ["--model", name, "--inertia", "0", "--nickname", "x", *SHORT.split()]
