@@ -1,4 +1,4 @@
-"""Networks for the tests of the native engine: random ones, as hypothesis asks, and both engines over them."""
+"""Networks for the tests of the native engine: random ones, and both engines over them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from model.engine.torch_engine import TorchEngine
 from model.engine.weights import Weights
 
 SETTINGS = settings(max_examples=int(os.environ.get("MER_TEST_EXAMPLES", "100")), deadline=None)
+SETTINGS_OF_LONG_TESTS = settings(SETTINGS, max_examples=SETTINGS.max_examples // 3 + 1)
 EPS = 2.0**-23
 
 needs_native = pytest.mark.skipif(bool(native.unavailable()), reason=str(native.unavailable()))
@@ -46,6 +47,22 @@ def _has(name: str) -> bool:
             return True
     except ValueError:
         return False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: two of them, on matrices so small, do little but wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=instruction_sets())
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The native engine on each instruction set in turn."""
+    with instruction_set(request.param):
+        yield request.param
 
 
 class Network:
@@ -91,7 +108,7 @@ def in_double() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Case:
-    """A network and a batch for it, all from a seed, so that hypothesis shrinks what matters: sizes and zeros."""
+    """A network and a batch for it, all from a seed, so that hypothesis shrinks sizes and zeros."""
 
     sizes: list[int]
     rows: int
@@ -104,7 +121,7 @@ class Case:
         return Network(self.sizes, self.seed, self.gain, self.dead)
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs, a share `density` of them not zero, both signs among them and negative zeros, and labels."""
+        """Inputs, a share `density` of them not zero, negative zeros among the others, and labels."""
         generator = np.random.default_rng(self.seed + 1)
         x = generator.standard_normal((self.rows, self.sizes[0])).astype(np.float32)
         x *= generator.random(x.shape) < self.density

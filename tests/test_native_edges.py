@@ -6,16 +6,11 @@ import math
 
 import pytest
 import torch
-from native_cases import Network, instruction_set, instruction_sets, needs_native
+from native_cases import Network, instruction_set, kernels, needs_native, one_thread
 
-pytestmark = needs_native
+__all__ = ["kernels", "one_thread"]
+pytestmark = [needs_native, pytest.mark.usefixtures("kernels")]
 SIZES = [12, 20, 5]
-
-
-@pytest.fixture(params=instruction_sets(), autouse=True)
-def kernels(request):
-    with instruction_set(request.param):
-        yield request.param
 
 
 def batch(rows: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

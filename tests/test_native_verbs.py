@@ -1,7 +1,7 @@
 """The two engines held together on random networks and batches, and to the torch engine in float64.
 
-A bound on an error is 1e-5 of the largest number, and rounding, or four times the torch engine's own error in float32 where that
-is more: a softmax that is sure of its label leaves few digits of a gradient to either.
+A bound on an error is 1e-5 of the largest number, and rounding, or four times the torch engine's own error
+where that is more: a softmax that is sure of its label leaves few digits of a gradient to either.
 """
 
 from __future__ import annotations
@@ -13,32 +13,24 @@ from hypothesis import strategies as st
 from native_cases import (
     EPS,
     SETTINGS,
+    SETTINGS_OF_LONG_TESTS,
     Case,
     Network,
     cases,
     clear_of_kinks,
     in_double,
-    instruction_set,
-    instruction_sets,
+    kernels,
     needs_native,
+    one_thread,
 )
 
-pytestmark = needs_native
+__all__ = ["kernels", "one_thread"]
+pytestmark = [needs_native, pytest.mark.usefixtures("kernels")]
 LR = 0.05
 
 
-@pytest.fixture(scope="module", params=instruction_sets(), autouse=True)
-def kernels(request):
-    # Two threads of PyTorch's on matrices so small, with another process on the cores, wait for each other.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with instruction_set(request.param):
-        yield request.param
-    torch.set_num_threads(threads)
-
-
 def assert_near(native: torch.Tensor, single: torch.Tensor, double: torch.Tensor, bound: float) -> None:
-    """Whether the native engine's numbers are within a bound of the exact ones, or as near as the torch engine's."""
+    """The native engine's numbers are within a bound of the exact ones, or as near as the torch engine's."""
     error = (native - double).abs().max().item()
     assert error <= max(bound, 4 * (single - double).abs().max().item())
 
@@ -140,7 +132,7 @@ def test_gram(case, n):
 
 
 @given(cases(), st.integers(2, 6))
-@SETTINGS
+@SETTINGS_OF_LONG_TESTS
 def test_many_steps_stay_together(case, steps):
     """A short life: what the engines make of each other's results, on one vector in turn."""
     x, y = case.batch()
