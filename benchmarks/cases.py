@@ -1,0 +1,92 @@
+"""What is measured: learners in the state in which a run spends its time, on MNIST Rotations."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from argparse import Namespace
+from collections.abc import Callable
+
+import torch
+
+import data
+from model.options import parse
+
+Thunk = Callable[[], object]
+
+
+def options(model: str, engine: str, threads: int, more: str = "") -> Namespace:
+    """The paper's network under a learner, as main.py would read it."""
+    return parse(f"--model {model} --engine {engine} --threads {threads} --lr 0.001 {more}".split())
+
+
+def learner(tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
+    """A learner with weights that depend on nothing but its options."""
+    torch.manual_seed(0)
+    random.seed(0)
+    torch.set_num_threads(args.threads)
+    net = importlib.import_module(f"model.{args.model}").Net
+    return net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+
+
+def examples(tasks: data.DataSet, t: int, start: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Some training examples of a task, (number, n_inputs) and (number,)."""
+    rows = slice(start, start + number)
+    return tasks.train[t].x(rows), tasks.train[t].y[rows]
+
+
+def observing(net: torch.nn.Module, tasks: data.DataSet, t: int) -> Thunk:
+    """Show the learner one example after another of a task."""
+    x, y = examples(tasks, t, 30_000, 1000)
+    shown = 0
+
+    def observe() -> None:
+        nonlocal shown
+        i = shown % len(x)
+        net.observe(x[i : i + 1], t, y[i : i + 1])
+        shown += 1
+
+    return observe
+
+
+def sgd_steps(tasks: data.DataSet, engine: str, more: str = "") -> tuple[Thunk, int]:
+    """Batch-of-one SGD steps over a store of rows from all tasks, and how many a call makes."""
+    net = learner(tasks, options("online", engine, 1, more))
+    rows = net.engine.rows(tasks.n_inputs)
+    drawn = [examples(tasks, t, 0, 26) for t in range(len(tasks))]
+    x, y = torch.cat([x for x, _ in drawn]), torch.cat([y for _, y in drawn])
+    for slot, row in enumerate(x):
+        rows.put(slot, row)
+    order = torch.randperm(len(x))[:500]
+    return lambda: net.engine.sgd(rows[order], y[order]), len(order)
+
+
+def replaying(tasks: data.DataSet, model: str, engine: str, more: str, memories: int = 5120) -> Thunk:
+    """One example of a replay learner whose memory is full."""
+    net = learner(tasks, options(model, engine, 1, f"--memories {memories} {more}"))
+    per_task = -(-memories // len(tasks))
+    for t in range(len(tasks)):
+        for x, y in zip(*examples(tasks, t, 0, per_task), strict=True):
+            if len(net.memory) < memories:
+                net.memory.add(x, y, t)
+    return observing(net, tasks, len(tasks) - 1)
+
+
+def consolidated(tasks: data.DataSet, engine: str, n_tasks: int = 20) -> Thunk:
+    """One example of ewc in its last task, all others being finished."""
+    net = learner(tasks, options("ewc", engine, 1, "--n_memories 10 --memory_strength 10"))
+    for t in range(n_tasks):
+        x, y = examples(tasks, t % len(tasks), 0, 10)
+        net.observe(x, t, y)
+    return observing(net, tasks, n_tasks - 1)
+
+
+def constrained(
+    tasks: data.DataSet, engine: str, threads: int, n_tasks: int = 20, n_memories: int = 256
+) -> Thunk:
+    """One example of gem in its last task, the buffers of all earlier tasks being full."""
+    net = learner(tasks, options("gem", engine, threads, f"--n_memories {n_memories} --memory_strength 0.5"))
+    for t in range(n_tasks - 1):
+        x, y = examples(tasks, t % len(tasks), 0, n_memories)
+        net.memory.add(x, y, t)
+    return observing(net, tasks, n_tasks - 1)
