@@ -151,23 +151,22 @@ class Sweep:
         self._news.put((str(future.key), news))
 
     def _hear(self) -> None:
-        """Take in what has happened; wait a tick for it, no longer."""
-        try:
-            news = [self._news.get(timeout=TICK)]
-        except queue.Empty:
-            return
-        while not self._news.empty():
-            news.append(self._news.get())
-        errors = []
-        for key, what in news:
-            if job := self._jobs.get(key):
-                if isinstance(what, dict) and "files" not in what:
-                    self._display.progress(job.run, what)
-                    continue
+        """Take in what happens in a tick, or until a job ends."""
+        end, errors = time.monotonic() + TICK, []
+        while True:
+            try:
+                key, what = self._news.get(timeout=max(0, end - time.monotonic()))
+            except queue.Empty:
+                break
+            job = self._jobs.get(key)
+            if job and isinstance(what, dict) and "files" not in what:
+                self._display.progress(job.run, what)
+            elif job:
+                end = 0.0
                 try:
                     self._ended(self._jobs.pop(key), what)
                 except SweepError as error:
-                    errors.append(error)
+                    errors.append(error)  # Others may have ended well at the same time.
         if errors:
             raise errors[0]
 

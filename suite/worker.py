@@ -69,18 +69,18 @@ def perform(
 
 
 class Reporter(tqdm):
-    """A progress bar that is shown elsewhere: about twice a second it reports what there is to show."""
+    """A progress bar that is shown elsewhere: about once a second it reports what there is to show."""
 
     monitor_interval = 0
 
     def __init__(self, *args: Any, report: Callable[..., None], **options: Any) -> None:
         self._report, self._next = report, 0.0
-        super().__init__(*args, **{**options, "disable": False, "mininterval": 0.5, "miniters": 1})
+        super().__init__(*args, **{**options, "disable": False, "mininterval": 1, "miniters": 1})
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Report, unless that was done just now."""
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.5
+            self._next = time.monotonic() + 1
             self._report(n=self.n, total=self.total, postfix=self.postfix or "")
         return True
 
