@@ -94,6 +94,15 @@ def test_without_a_violation_the_step_is_the_plain_gradient(engine, monkeypatch)
     torch.testing.assert_close(net.weights.flat, plain.weights.flat)
 
 
+def test_a_product_of_zero_is_no_violation(monkeypatch):
+    net = build(margin=0.5)
+    x, y = torch.rand(1, 5), torch.tensor([1])
+    net.observe(x, 0, y)
+    monkeypatch.setattr(gem, "solve", lambda *_: pytest.fail("there is nothing to project"))
+    monkeypatch.setattr(net.engine, "gradients", lambda _: torch.zeros(1, len(net.weights.flat)))
+    net.observe(x, 1, y)
+
+
 def test_with_a_violation_the_step_is_the_projected_one(engine):
     net = build(engine)
     x = torch.rand(1, 5)
