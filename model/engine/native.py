@@ -180,7 +180,8 @@ class NativeEngine:
         vectors = vectors.to("cpu", torch.float32).contiguous()
         if vectors.shape[1] != len(self._weights.flat):
             raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
-        _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
+        if len(vectors):
+            _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
         return products
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
