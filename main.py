@@ -90,8 +90,6 @@ def main(argv: list[str], place: Place | None = None) -> None:
     # Not before: a run that cannot start says why, and nothing else.
     for note in filter(None, notes):
         print(note, file=sys.stderr)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: checkpoint.ask())
 
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, checkpoint, place)
@@ -133,11 +131,10 @@ def life_experience(
                 life.batches += 1
                 life.examples += len(rows)
                 bar.update(len(rows))
-                if place.stop.is_set():
-                    checkpoint.ask()
-                if checkpoint.due(life.examples):
+                stopping = place.stop.is_set()
+                if checkpoint.due(life.examples, stopping):
                     keep(checkpoint, net, life)
-                if checkpoint.asked:
+                if stopping:
                     raise Terminated(f"terminated after example {life.examples}")
             life.log(evaluation.accuracies())
         except FloatingPointError as error:
@@ -193,4 +190,6 @@ def failed(error: object, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    here = Place()
+    signal.signal(signal.SIGTERM, lambda *_: here.stop.set())
+    sys.exit(run(sys.argv[1:], here))

@@ -28,14 +28,12 @@ class Checkpoint:
     Attributes:
         path: the file, which is there only while its run is unfinished.
         every: a number of examples between two checkpoints, 0 for none, None for one every 5 minutes.
-        asked: whether the run was asked to stop, so that one is due at once.
     """
 
     def __init__(self, folder: str, model: str, data_file: str, run: str, every: int | None) -> None:
         """`run` identifies what determines the result."""
         self.path = Path(folder) / f"{model}_{Path(data_file).name}_{run}.checkpoint"
-        self.every, self.asked = every, False
-        self._run = run
+        self.every, self._run = every, run
         self._last_time, self._last_seen = time.monotonic(), 0
 
     def load(self) -> dict[str, Any] | None:
@@ -64,16 +62,10 @@ class Checkpoint:
         _set_generators(generators)
         return state
 
-    def ask(self) -> None:
-        """Ask the run to stop; safe in a signal handler."""
-        self.asked = True
-
-    def due(self, seen: int) -> bool:
-        """Whether a checkpoint is due after `seen` examples."""
-        if self.every == 0:
-            return False
-        if self.asked:
-            return True
+    def due(self, seen: int, stopping: bool = False) -> bool:
+        """Whether a checkpoint is due after `seen` examples; one is, if any, where it is `stopping`."""
+        if self.every == 0 or stopping:
+            return self.every != 0
         if self.every is None:
             return time.monotonic() - self._last_time >= SECONDS
         return seen - self._last_seen >= self.every
