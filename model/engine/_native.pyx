@@ -6,9 +6,9 @@ Nothing here knows PyTorch: `native` passes the address of a tensor's data as an
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 
 cdef extern from "<stdlib.h>" nogil:
@@ -25,20 +25,21 @@ cdef extern from "kernels/kernels.h" nogil:
         int64_t n_layers
         mer_layer *layers
 
-    ctypedef struct mer_row:
-        int64_t count
-        int32_t *index
-        float *value
+    ctypedef const uint64_t *mer_row
 
-    ctypedef struct mer_trace:
+    ctypedef struct mer_scratch:
         pass
+
+    int64_t MER_CHUNK
+    int64_t WORDS(int64_t) noexcept
 
     ctypedef struct mer_kernels:
         const char *name
-        float (*sgd)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
-        float (*backpropagate)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t) noexcept nogil
-        void (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *) noexcept nogil
-        void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *) noexcept nogil
+        float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
+        float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t) noexcept nogil
+        void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *) noexcept nogil
+        void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *) noexcept nogil
+        int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
         void (*gram)(const float *, int64_t, int64_t, double *, double *) noexcept nogil
@@ -46,12 +47,11 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
 
     const mer_kernels *mer_select(const char *)
-    mer_trace *mer_new_traces(const mer_net *, int64_t)
-    void mer_free_traces(mer_trace *)
+    mer_scratch *mer_new_scratch(const mer_net *, int64_t)
+    void mer_free(mer_scratch *)
 
 
 cdef const mer_kernels *kernels = NULL
-cdef int64_t BLOCK = 64
 
 
 def select(name):
@@ -74,56 +74,53 @@ def select(name):
 
 
 cdef class Rows:
-    """Input rows of one width, kept as their nonzero values and where those are."""
+    """Input rows of one width, each kept as which of its values are not zero, and those."""
 
     cdef mer_row *rows
+    cdef uint64_t *packed
     cdef int64_t length, room
     cdef readonly int64_t n_inputs
 
     def __cinit__(self, int64_t n_inputs):
         self.n_inputs = n_inputs
+        # The longest row, and room for what is written behind the last value.
+        self.packed = <uint64_t *> PyMem_Malloc(WORDS(n_inputs) * sizeof(uint64_t) + (n_inputs + 16) * sizeof(float))
+        if self.packed == NULL:
+            raise MemoryError()
 
     def __dealloc__(self):
         cdef int64_t i
         for i in range(self.length):
-            free(self.rows[i].value)
+            free(<void *> self.rows[i])
         PyMem_Free(self.rows)
+        PyMem_Free(self.packed)
 
     def __len__(self):
         return self.length
 
     cpdef put(self, int64_t slot, uintptr_t address):
         """Write the n_inputs contiguous floats at an address to a slot in use, or to the next."""
-        cdef const float *x = <const float *> address
-        cdef int64_t count = 0, i
         cdef mer_row *grown
-        cdef float *value
+        cdef uint64_t *row
+        cdef size_t size
         if not 0 <= slot <= self.length:
             raise IndexError(f"slot {slot} of {self.length}")
-        for i in range(self.n_inputs):
-            count += x[i] != 0.0
         if slot == self.room:
             grown = <mer_row *> PyMem_Realloc(self.rows, max(64, 2 * self.room) * sizeof(mer_row))
             if grown == NULL:
                 raise MemoryError()
             self.rows, self.room = grown, max(64, 2 * self.room)
-        # Never nothing; the indices follow the values.
-        value = <float *> malloc((2 * count + 1) * sizeof(float))
-        if value == NULL:
+        size = kernels.pack(<const float *> address, self.n_inputs, self.packed) * sizeof(float)
+        size += WORDS(self.n_inputs) * sizeof(uint64_t)
+        row = <uint64_t *> malloc(max(size, <size_t> 1))
+        if row == NULL:
             raise MemoryError()
+        memcpy(row, self.packed, size)
         if slot == self.length:
             self.length += 1
         else:
-            free(self.rows[slot].value)
-        self.rows[slot].value = value
-        self.rows[slot].index = <int32_t *> (value + count)
-        self.rows[slot].count = count
-        count = 0
-        for i in range(self.n_inputs):
-            if x[i] != 0.0:
-                value[count] = x[i]
-                self.rows[slot].index[count] = <int32_t> i
-                count += 1
+            free(<void *> self.rows[slot])
+        self.rows[slot] = row
 
     def extend(self, uintptr_t address, int64_t n):
         """Write n rows, one behind the other at an address, to the next slots."""
@@ -134,12 +131,19 @@ cdef class Rows:
     def write_dense(self, int64_t slot, uintptr_t address):
         """Write a row to n_inputs floats at an address."""
         cdef float *x = <float *> address
-        cdef int64_t k
+        cdef const uint64_t *words
+        cdef const float *value
+        cdef int64_t i
         if not 0 <= slot < self.length:
             raise IndexError(f"slot {slot} of {self.length}")
-        memset(x, 0, self.n_inputs * sizeof(float))
-        for k in range(self.rows[slot].count):
-            x[self.rows[slot].index[k]] = self.rows[slot].value[k]
+        words = self.rows[slot]
+        value = <const float *> (words + WORDS(self.n_inputs))
+        for i in range(self.n_inputs):
+            if words[i // 64] >> (i % 64) & 1:
+                x[i] = value[0]
+                value += 1
+            else:
+                x[i] = 0.0
 
     cdef mer_row *select(self, const int64_t *slots, int64_t n) except NULL:
         """The rows at n slots, in a table for the caller to free."""
@@ -159,7 +163,7 @@ cdef class Net:
     """An MLP whose weights lie in one vector of `floats` floats at address `flat`."""
 
     cdef mer_net net
-    cdef mer_trace *trace
+    cdef mer_scratch *scratch
     cdef float *flat
     cdef float *sum
     cdef int64_t floats
@@ -174,12 +178,12 @@ cdef class Net:
             raise MemoryError()
         for i, (n_in, n_out, wide, w, b) in enumerate(layers):
             self.net.layers[i] = mer_layer(n_in, n_out, wide, <float *> <uintptr_t> w, <float *> <uintptr_t> b)
-        self.trace = mer_new_traces(&self.net, 1)
-        if self.trace == NULL:
+        self.scratch = mer_new_scratch(&self.net, MER_CHUNK)
+        if self.scratch == NULL:
             raise MemoryError()
 
     def __dealloc__(self):
-        mer_free_traces(self.trace)
+        mer_free(self.scratch)
         free(self.sum)
         PyMem_Free(self.net.layers)
 
@@ -196,7 +200,7 @@ cdef class Net:
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef float check
         with nogil:
-            check = kernels.sgd(&self.net, self.trace, chosen, <const int64_t *> labels, <const float *> scale, n, lr)
+            check = kernels.sgd(&self.net, self.scratch, chosen, <const int64_t *> labels, <const float *> scale, n, lr)
         PyMem_Free(chosen)
         return check
 
@@ -204,68 +208,74 @@ cdef class Net:
              uintptr_t stiffness, uintptr_t target):
         """One SGD step on a weighted sum of losses, and on the penalty that stiffness and target describe."""
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
-        cdef mer_trace *traces = mer_new_traces(&self.net, n)
+        cdef const int64_t *y = <const int64_t *> labels
+        cdef const float *w = <const float *> weight
         cdef float check
-        if n != 1 and self.sum == NULL:
+        if n > MER_CHUNK and self.sum == NULL:
             self.sum = <float *> aligned_alloc(64, self.floats * sizeof(float))
-        if traces == NULL or (n != 1 and self.sum == NULL):
-            mer_free_traces(traces)
-            PyMem_Free(chosen)
-            raise MemoryError()
+            if self.sum == NULL:
+                PyMem_Free(chosen)
+                raise MemoryError()
         with nogil:
-            check = kernels.backpropagate(&self.net, traces, chosen, <const int64_t *> labels, <const float *> weight, n)
+            # However many rows, their sum is rounded into the weights once, as PyTorch does it.
+            if n > MER_CHUNK:
+                memset(self.sum, 0, self.floats * sizeof(float))
+                check = self.add_gradient(self.scratch, chosen, y, w, n, self.sum)
+            else:
+                check = kernels.backpropagate(&self.net, self.scratch, chosen, y, w, <float> 1.0 / max(n, 1), n)
             if isfinite(check):
                 if stiffness:
                     kernels.pull(self.flat, <const float *> stiffness, <const float *> target, self.floats, lr)
-                if n == 1:
-                    kernels.accumulate(&self.net, traces, chosen, 1, -lr, self.flat, self.flat)
-                else:
-                    # Summed first, so that the sum is rounded into the weights once, as PyTorch does it.
-                    memset(self.sum, 0, self.floats * sizeof(float))
-                    kernels.accumulate(&self.net, traces, chosen, n, 1.0, self.flat, self.sum)
+                if n > MER_CHUNK:
                     kernels.add(self.flat, self.sum, self.floats, -lr)
-        mer_free_traces(traces)
+                else:
+                    kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat)
         PyMem_Free(chosen)
         return check
 
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
-        """The gradient of a weighted sum of losses, by default their mean, into a vector of zeros."""
+        """The gradient of a weighted sum of losses, by default their mean, into a vector of zeros.
+
+        More than one thread may ask at a time.
+        """
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
-        # Some rows at a time, so that what they leave behind is still in a cache when it is used.
-        cdef mer_trace *traces = mer_new_traces(&self.net, min(n, BLOCK))
-        cdef const int64_t *y = <const int64_t *> labels
-        cdef float *share = <float *> malloc(max(n, 1) * sizeof(float))
-        cdef float check = 0.0
-        cdef int64_t i, some
-        if traces == NULL or share == NULL:
-            free(share)
-            mer_free_traces(traces)
+        cdef mer_scratch *scratch = mer_new_scratch(&self.net, n)
+        cdef float check
+        if scratch == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            for i in range(n):
-                share[i] = (<const float *> weight)[i] if weight else <float> 1.0 / n
-            i = 0
-            while i < n:
-                some = min(n - i, BLOCK)
-                check += kernels.backpropagate(&self.net, traces, chosen + i, y + i, share + i, some)
-                kernels.accumulate(&self.net, traces, chosen + i, some, 1.0, self.flat, <float *> out)
-                i += some
-        free(share)
-        mer_free_traces(traces)
+            check = self.add_gradient(
+                scratch, chosen, <const int64_t *> labels, <const float *> weight, n, <float *> out
+            )
+        mer_free(scratch)
         PyMem_Free(chosen)
+        return check
+
+    cdef float add_gradient(self, mer_scratch *scratch, const mer_row *rows, const int64_t *labels,
+                            const float *weight, int64_t n, float *to) noexcept nogil:
+        """to += the gradient of a weighted sum of losses, by default their mean."""
+        cdef float check = 0.0
+        cdef int64_t i = 0, some
+        while i < n:
+            some = min(n - i, MER_CHUNK)
+            check += kernels.backpropagate(
+                &self.net, scratch, rows + i, labels + i, weight + i if weight else NULL, <float> 1.0 / n, some
+            )
+            kernels.accumulate(&self.net, scratch, some, 1.0, self.flat, to)
+            i += some
         return check
 
     def scores(self, Rows rows, uintptr_t slots, int64_t n, uintptr_t out):
         """The scores of n rows, into n x n_out floats; more than one thread may ask at a time."""
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
-        cdef mer_trace *trace = mer_new_traces(&self.net, 1)
-        if trace == NULL:
+        cdef mer_scratch *scratch = mer_new_scratch(&self.net, n)
+        if scratch == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            kernels.scores(&self.net, trace, chosen, n, <float *> out)
-        mer_free_traces(trace)
+            kernels.scores(&self.net, scratch, chosen, n, <float *> out)
+        mer_free(scratch)
         PyMem_Free(chosen)
 
 

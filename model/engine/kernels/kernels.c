@@ -87,43 +87,49 @@ const mer_kernels *mer_select(const char *instruction_set)
     return NULL;
 }
 
-mer_trace *mer_new_traces(const mer_net *net, int64_t n)
+/* Gives each part of a scratch its place, on cache lines of its own, behind the scratch itself; how many bytes they all
+ * take. Without a scratch, only that. */
+static size_t lay_out(mer_scratch *scratch, const mer_net *net, int64_t n)
 {
-    /* One block: the traces, their tables of pointers and counts, and on lines of their own the floats and indices,
-     * with room for the whole vector that the last few entries are written as. */
-    const int64_t layers = net->n_layers;
-    const size_t table = sizeof(mer_trace) + layers * (3 * sizeof(void *) + sizeof(int64_t));
-    size_t floats = 0;
-    for (int64_t l = 0; l < layers; l++)
-        floats += net->layers[l].wide + (l ? 2 * (net->layers[l - 1].wide + 16) : 0);
-    const size_t tables = (n * table + 63) / 64 * 64;
-    char *block;
-    if (posix_memalign((void **)&block, 64, tables + n * floats * sizeof(float)))
-        return NULL;
-    mer_trace *traces = (mer_trace *)block;
-    char *next = block + n * sizeof(mer_trace);
-    float *data = (float *)(block + tables);
-    for (int64_t i = 0; i < n; i++) {
-        traces[i].z = (float **)next;
-        traces[i].index = (int32_t **)(traces[i].z + layers);
-        traces[i].value = (float **)(traces[i].index + layers);
-        traces[i].count = (int64_t *)(traces[i].value + layers);
-        next = (char *)(traces[i].count + layers);
-        for (int64_t l = 0; l < layers; l++) {
-            traces[i].z[l] = data;
-            data += net->layers[l].wide;
-            if (l) {
-                traces[i].index[l] = (int32_t *)data;
-                data += net->layers[l - 1].wide + 16;
-                traces[i].value[l] = data;
-                data += net->layers[l - 1].wide + 16;
-            }
+    size_t used = 0;
+#define PART(pointer, bytes)                                                                                           \
+    do {                                                                                                               \
+        if (scratch)                                                                                                   \
+            pointer = (void *)((char *)scratch + used);                                                                \
+        used += ((size_t)(bytes) + 63) / 64 * 64;                                                                      \
+    } while (0)
+    used += (sizeof(mer_scratch) + net->n_layers * sizeof(mer_trace) + 63) / 64 * 64;
+    PART(scratch->blank, WORDS(net->layers->n_in) * sizeof(uint64_t));
+    PART(scratch->step, net->layers->wide * sizeof(float));
+    for (int64_t l = 0; l < net->n_layers; l++) {
+        mer_trace *trace = scratch ? scratch->layers + l : NULL;
+        PART(trace->z, n * net->layers[l].wide * sizeof(float));
+        if (l) {
+            /* A row's last values are written sixteen at a time. */
+            const int64_t units = net->layers[l - 1].wide;
+            const int64_t row_words = WORDS(units) + (units + 16) / 2;
+            PART(trace->rows, n * row_words * sizeof(uint64_t));
+            if (scratch)
+                trace->row_words = row_words;
         }
     }
-    return traces;
+#undef PART
+    return used;
 }
 
-void mer_free_traces(mer_trace *traces)
+mer_scratch *mer_new_scratch(const mer_net *net, int64_t n)
 {
-    free(traces);
+    void *block;
+    if (n > MER_CHUNK)
+        n = MER_CHUNK;
+    const size_t bytes = lay_out(NULL, net, n);
+    if (posix_memalign(&block, 64, bytes))
+        return NULL;
+    lay_out(memset(block, 0, bytes), net, n);
+    return block;
+}
+
+void mer_free(mer_scratch *scratch)
+{
+    free(scratch);
 }

@@ -15,28 +15,36 @@ typedef struct {
     mer_layer *layers;
 } mer_net;
 
-/* An input: its nonzero values and where they are. */
-typedef struct {
-    int64_t count;
-    int32_t *index;
-    float *value;
-} mer_row;
+/* The inputs of a layer, pixels or units: a bit for each, set where it is not zero, in words of 64, and behind them the
+ * values of those that are not, in order. What two rows share, and what only one has, is one instruction for 64 inputs. */
+typedef const uint64_t *mer_row;
+#define WORDS(n_inputs) (((n_inputs) + 63) / 64)
 
-/* What one example leaves behind, layer by layer: the sums z, or the gradient with respect to them; and of the layer's
- * inputs those that are not zero (of the first layer's, the example's row tells). */
+/* Examples that go through the network together: as many as a word has bits. */
+#define MER_CHUNK 64
+
+/* What the examples of a chunk leave behind in one layer: its inputs; its sums, or the gradient with respect to them,
+ * `wide` floats each; and above the first layer the inputs themselves, row_words apart. */
 typedef struct {
-    float **z;
-    int64_t *count;
-    int32_t **index;
-    float **value;
+    mer_row in[MER_CHUNK];
+    float *z;
+    uint64_t *rows;
+    int64_t row_words;
 } mer_trace;
 
 typedef struct {
+    uint64_t *blank; /* an input of zeros */
+    float *step;     /* what the first layer's rows are yet to be updated by, per unit of input */
+    mer_trace layers[];
+} mer_scratch;
+
+typedef struct {
     const char *name;
-    float (*sgd)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t, float);
-    float (*backpropagate)(const mer_net *, mer_trace *, const mer_row *, const int64_t *, const float *, int64_t);
-    void (*accumulate)(const mer_net *, mer_trace *, const mer_row *, int64_t, float, const float *, float *);
-    void (*scores)(const mer_net *, mer_trace *, const mer_row *, int64_t, float *);
+    float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float);
+    float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t);
+    void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *);
+    void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *);
+    int64_t (*pack)(const float *, int64_t, uint64_t *);
     void (*add)(float *, const float *, int64_t, float);
     void (*pull)(float *, const float *, const float *, int64_t, float);
     void (*gram)(const float *, int64_t, int64_t, double *, double *);
@@ -48,8 +56,8 @@ typedef struct {
  * processor has; NULL where it has not got it. */
 const mer_kernels *mer_select(const char *instruction_set);
 
-/* n traces for a network, or NULL for want of memory; to be freed with mer_free_traces. */
-mer_trace *mer_new_traces(const mer_net *net, int64_t n);
-void mer_free_traces(mer_trace *traces);
+/* Room for chunks of at most n examples, MER_CHUNK if not fewer, or NULL for want of memory; to be freed with mer_free. */
+mer_scratch *mer_new_scratch(const mer_net *net, int64_t n);
+void mer_free(mer_scratch *scratch);
 
 #endif
