@@ -52,7 +52,7 @@ experiments() {
   run independent "$PERMUTATIONS" "--lr 0.01"
   run independent "$MANY" "--lr 0.01"
 
-  # The paper's authors did not publish taskinput's: a grid on seeds 5 to 7 chose these, see benchmarks/README.md.
+  # The paper's authors did not publish taskinput's: a grid on seeds 5 to 7 chose it, see results/reference/README.md.
   run taskinput "$ROTATIONS" "--lr 0.01"
   run taskinput "$PERMUTATIONS" "--lr 0.01"
   run taskinput "$MANY" "--lr 0.01"
