@@ -48,14 +48,14 @@ class SparseRows:
 
     def put(self, slot: int, x: torch.Tensor) -> None:
         """Write one row (n_inputs,) at a slot in use, or at the next one, `len(rows)`."""
-        x = x.detach().to("cpu", torch.float32).contiguous()
+        x = _plain(x, torch.float32)
         if x.shape != (self._rows.n_inputs,):
             raise ValueError(f"a row of shape {tuple(x.shape)} does not fit {self._rows.n_inputs} inputs")
         self._rows.put(slot, x.data_ptr())
 
     def extend(self, x: torch.Tensor) -> None:
         """Write rows (B, n_inputs) at the next slots."""
-        x = x.detach().to("cpu", torch.float32).contiguous()
+        x = _plain(x, torch.float32)
         if x.dim() != 2 or x.shape[1] != self._rows.n_inputs:
             raise ValueError(f"rows of shape {tuple(x.shape)} do not fit {self._rows.n_inputs} inputs")
         self._rows.extend(x.data_ptr(), len(x))
@@ -76,7 +76,7 @@ class Batch:
     """Rows of a store, in some order; nothing is copied."""
 
     def __init__(self, rows: _native.Rows, slots: torch.Tensor) -> None:
-        self.rows, self.slots = rows, slots.to("cpu", torch.int64).contiguous()
+        self.rows, self.slots = rows, _plain(slots, torch.int64)
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -177,7 +177,7 @@ class NativeEngine:
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
         products = torch.empty(len(vectors), len(vectors), dtype=torch.float64)
-        vectors = vectors.to("cpu", torch.float32).contiguous()
+        vectors = _plain(vectors, torch.float32)
         if vectors.shape[1] != len(self._weights.flat):
             raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
         if len(vectors):
@@ -212,7 +212,7 @@ class NativeEngine:
             if x.dim() != 2:
                 raise ValueError(f"inputs of shape {tuple(x.shape)}: give (B, {self._n_inputs})")
             rows = _native.Rows(x.shape[1])
-            x = x.detach().to("cpu", torch.float32).contiguous()
+            x = _plain(x, torch.float32)
             rows.extend(x.data_ptr(), len(x))
             x = Batch(rows, torch.arange(len(x)))
         if x.rows.n_inputs != self._n_inputs:
@@ -222,7 +222,7 @@ class NativeEngine:
     def _labels(self, x: torch.Tensor | Batch, y: torch.Tensor) -> torch.Tensor:
         if y.shape != (len(x),):
             raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
-        y = y.to("cpu", torch.int64).contiguous()
+        y = _plain(y, torch.int64)
         self._net.check_labels(y.data_ptr(), len(y))
         return y
 
@@ -237,7 +237,7 @@ class NativeEngine:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
         if vector.shape != self._weights.flat.shape:
             raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
-        vector = vector.detach().to("cpu", torch.float32).contiguous()
+        vector = _plain(vector, torch.float32)
         return vector if vector.data_ptr() % 64 == 0 else vector.clone()
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
@@ -271,13 +271,21 @@ def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:
         return None
     if values.shape != (length,):
         raise ValueError(f"{tuple(values.shape)} weights for {length} inputs")
-    return values.to("cpu", torch.float32).contiguous()
+    return _plain(values, torch.float32)
 
 
 def _in_sum(weight: torch.Tensor | None, length: int) -> torch.Tensor | None:
     if weight is None and not length:
         raise FloatingPointError("the loss is nan: it is the mean of no rows")
     return _floats(weight, length)
+
+
+def _plain(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor as the kernels read it: of this type, contiguous, on the CPU."""
+    # Asking first costs a tenth of conversions that convert nothing, and most calls are for one example.
+    if tensor.dtype is dtype and tensor.is_cpu and tensor.is_contiguous():
+        return tensor
+    return tensor.detach().to("cpu", dtype).contiguous()
 
 
 def _pointer(tensor: torch.Tensor | None) -> int:
