@@ -22,7 +22,7 @@ AROUND = ("data/continuum.py", "metrics/evaluation.py", "metrics/matrix.py")
 main.py does not: it changes often, and the golden runs hold it to the same results.
 """
 
-KERNELS = frozenset({".pyx", ".pxd", ".pxi", ".c", ".cpp", ".h", ".hpp"})
+KERNELS = frozenset({".pyx", ".pxd", ".pxi", ".c", ".cpp", ".h", ".hpp", ".inc"})
 
 
 def identity(args: Namespace, data_fingerprint: str) -> str:
