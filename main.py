@@ -78,8 +78,9 @@ def main(argv: list[str], place: Place | None = None) -> None:
     tasks = data.load(place.data_path or args.data_path, args.data_file)
     run = identity(args, tasks.fingerprint)
     continuum = Continuum([len(examples) for examples in tasks.train], args)
-    torch.set_num_threads(engine.cores(args))
-    notes = tasks.note, engine.note(args) if args.model in LEARNERS else None
+    ours = args.model in LEARNERS
+    torch.set_num_threads(engine.torch_threads(args) if ours else engine.cores(args))
+    notes = tasks.note, engine.note(args) if ours else None
     learner = importlib.import_module(f"model.{args.model}")
     net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     if args.cuda:

@@ -21,7 +21,6 @@ import l2
 import torch
 
 import data
-from metrics import Evaluation
 from model.engine import NativeEngine
 
 HERE = Path(__file__).parent
@@ -123,7 +122,6 @@ def learners(tasks: data.DataSet) -> list[Row]:
     rows.append(Row("ewc, task 20", "the torch engine", *side_by_side(*ewc, 200), ">= 20"))
     for threads in (1, 2):
         gem = [(cases.constrained(tasks, engine, threads), 1) for engine in ("native", "torch")]
-        torch.set_num_threads(threads)
         what = f"gem, 256 memories, 19 earlier tasks, {threads} threads"
         rows.append(Row(what, "the torch engine", *side_by_side(*gem, 9), ">= 5"))
     return rows
@@ -133,10 +131,7 @@ def evaluation(tasks: data.DataSet) -> list[Row]:
     """The accuracies on all test sets, 20 x 10,000 images."""
     rows = []
     for threads in (1, 2):
-        nets = [
-            cases.learner(tasks, cases.options("online", engine, threads)) for engine in ("native", "torch")
-        ]
-        pair = [(Evaluation(net, tasks.test, "cpu").accuracies, 1) for net in nets]
+        pair = [(cases.evaluating(tasks, engine, threads), 1) for engine in ("native", "torch")]
         what = f"evaluation of 20 x 10,000 test images, {threads} threads"
         rows.append(Row(what, "the torch engine", *side_by_side(*pair, 5), ">= 4"))
     return rows

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 
 import data
+from metrics import Evaluation
+from model.engine import torch_threads
 from model.options import parse
 
 Thunk = Callable[[], object]
@@ -24,9 +26,18 @@ def learner(tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
     """A learner with weights that depend on nothing but its options."""
     torch.manual_seed(0)
     random.seed(0)
-    torch.set_num_threads(args.threads)
     net = importlib.import_module(f"model.{args.model}").Net
     return net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+
+
+def at_threads(thunk: Thunk, args: Namespace) -> Thunk:
+    """The thunk with PyTorch's threads as a run with these options has them."""
+
+    def at() -> None:
+        torch.set_num_threads(torch_threads(args))
+        thunk()
+
+    return at
 
 
 def examples(tasks: data.DataSet, t: int, start: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,8 +96,15 @@ def constrained(
     tasks: data.DataSet, engine: str, threads: int, n_tasks: int = 20, n_memories: int = 256
 ) -> Thunk:
     """One example of gem in its last task, the buffers of all earlier tasks being full."""
-    net = learner(tasks, options("gem", engine, threads, f"--n_memories {n_memories} --memory_strength 0.5"))
+    args = options("gem", engine, threads, f"--n_memories {n_memories} --memory_strength 0.5")
+    net = learner(tasks, args)
     for t in range(n_tasks - 1):
         x, y = examples(tasks, t % len(tasks), 0, n_memories)
         net.memory.add(x, y, t)
-    return observing(net, tasks, n_tasks - 1)
+    return at_threads(observing(net, tasks, n_tasks - 1), args)
+
+
+def evaluating(tasks: data.DataSet, engine: str, threads: int) -> Thunk:
+    """The accuracies on all test sets."""
+    args = options("online", engine, threads)
+    return at_threads(Evaluation(learner(tasks, args), tasks.test, "cpu").accuracies, args)

@@ -17,7 +17,18 @@ from .weights import Weights
 Engine = TorchEngine | NativeEngine
 Rows = DenseRows | SparseRows
 
-__all__ = ["Engine", "EngineError", "Examples", "Rows", "Weights", "build", "cores", "note", "why_not_native"]
+__all__ = [
+    "Engine",
+    "EngineError",
+    "Examples",
+    "Rows",
+    "Weights",
+    "build",
+    "cores",
+    "note",
+    "torch_threads",
+    "why_not_native",
+]
 
 
 class EngineError(ValueError):
@@ -47,6 +58,11 @@ def note(args: Namespace) -> str | None:
     if reason and args.engine == "native":
         raise EngineError(f"--engine native: {reason}")
     return f"using the torch engine: {reason}" if reason else None
+
+
+def torch_threads(args: Namespace) -> int:
+    """How many threads PyTorch is to use: one beside the native engine, whose own would wait for PyTorch's to rest."""
+    return cores(args) if args.engine == "torch" or why_not_native(args) else 1
 
 
 def cores(args: Namespace) -> int:
