@@ -61,7 +61,7 @@ def note(args: Namespace) -> str | None:
 
 
 def torch_threads(args: Namespace) -> int:
-    """How many threads PyTorch is to use: one beside the native engine, whose own would wait for PyTorch's to rest."""
+    """PyTorch's threads: one beside the native engine, whose own would wait for PyTorch's to rest."""
     return cores(args) if args.engine == "torch" or why_not_native(args) else 1
 
 
