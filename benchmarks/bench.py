@@ -1,7 +1,6 @@
 """How fast the native engine is: each row measured side by side with what it is compared to, in one process.
 
 make bench            the table, and benchmarks/table.csv
-make bench-scaling    how costs grow, and benchmarks/scaling.png
 """
 
 from __future__ import annotations
