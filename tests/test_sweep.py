@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import re
@@ -42,6 +43,8 @@ def wait_for(happened: Callable[[], object]) -> None:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2), 2) as client:
+        # Both have loaded PyTorch before the first test, so that the runs of a test start together.
+        client.run(importlib.import_module, "suite.worker")
         yield client
 
 
