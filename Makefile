@@ -9,7 +9,7 @@ FLAGSHIP = --samples_per_task 1000 --memories 5120 --lr 0.03 --beta 0.03 --gamma
 SMALL = --samples_per_task 100 --memories 500 --lr 0.1 --beta 0.01 --gamma 1.0 --replay_batch_size 10 \
   --batches_per_example 2 --log_every 1000 --replay_draws uniform
 
-.PHONY: example test lint bench clean
+.PHONY: example test lint bench bench-scaling clean
 
 example: $(VENV)/installed
 	@options="$(FLAGSHIP)"; \
@@ -30,6 +30,9 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(RUN) -m pip install -q -r benchmarks/requirements.txt
 	PYTHONPATH=. $(RUN) benchmarks/bench.py
+
+bench-scaling: $(VENV)/installed-dev
+	PYTHONPATH=. $(RUN) benchmarks/scaling.py
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
