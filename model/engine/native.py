@@ -88,6 +88,10 @@ class TestSet:
     def __init__(self, images: SparseRows, pixel_map: torch.Tensor | None) -> None:
         self.images, self.pixel_map = images, pixel_map
 
+    def batch(self) -> Batch:
+        """The images, all in their order."""
+        return self.images[torch.arange(len(self.images))]
+
 
 class NativeEngine:
     """The engine's verbs over an MLP, ReLU between its layers, whose parameters are views into `weights`.
@@ -186,20 +190,19 @@ class NativeEngine:
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
-        net, pixel_map = self._net, None
-        if isinstance(x, TestSet):
-            pixel_map, x = x.pixel_map, x.images[torch.arange(len(x.images))]
-        if pixel_map is None:
-            x = self._batch(x)
-        else:
-            first = self._folded(pixel_map, x.rows.n_inputs)
+        net = self._net
+        if isinstance(x, TestSet) and x.pixel_map is not None:
+            batch = x.batch()
+            first = self._folded(x.pixel_map, batch.rows.n_inputs)
             layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
             net = _native.Net(0, 0, [layer, *self._layers[1:]])
-        scores = torch.empty(len(x), self._n_outputs)
-        pieces = zip(x.slots.chunk(self._threads), scores.chunk(self._threads), strict=True)
+        else:
+            batch = self._batch(x.batch() if isinstance(x, TestSet) else x)
+        scores = torch.empty(len(batch), self._n_outputs)
+        pieces = zip(batch.slots.chunk(self._threads), scores.chunk(self._threads), strict=True)
         _on_threads(
             self._threads,
-            [(net.scores, x.rows, slots.data_ptr(), len(slots), out.data_ptr()) for slots, out in pieces],
+            [(net.scores, batch.rows, slots.data_ptr(), len(slots), out.data_ptr()) for slots, out in pieces],
         )
         return scores
 
