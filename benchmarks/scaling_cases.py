@@ -6,6 +6,7 @@ import random
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cases
 import l2
@@ -24,6 +25,8 @@ REPLAYS = {
 TORCH_UP_TO = {"meralg1": 5120, "meralg7": 100_000, "eralg4": 100_000}
 """Beyond as many memories one example takes the torch engine, whose draws are CPython's, many seconds."""
 
+Build = Callable[[], tuple[cases.Thunk, int]]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -32,7 +35,7 @@ class Case:
     panel: str
     line: str
     x: int
-    build: Callable[[], tuple[cases.Thunk, int]]
+    build: Build
 
 
 def memories(tasks: DataSet, sizes: Iterable[int]) -> Iterator[Case]:
@@ -49,7 +52,7 @@ def memories(tasks: DataSet, sizes: Iterable[int]) -> Iterator[Case]:
                         "an example",
                         f"{model}, {engine}" if draws == "shuffle" else f"{model}, native, uniform",
                         size,
-                        lambda args=args: (replaying(tasks, args), 1),
+                        later(1, replaying, tasks, args),
                     )
 
 
@@ -60,10 +63,13 @@ def draws(entries: Iterable[int]) -> Iterator[Case]:
         order = list(range(n))
         return lambda: random.shuffle(order)
 
+    def native(n: int, k: int) -> cases.Thunk:
+        return lambda: NativeEngine.draw(n, k)
+
     for n in entries:
         k = min(n, 100)
-        yield Case("a draw", "native", n, lambda n=n, k=k: (lambda: NativeEngine.draw(n, k), k))
-        yield Case("a draw", "random.shuffle", n, lambda n=n: (shuffle(n), 1))
+        yield Case("a draw", "native", n, later(k, native, n, k))
+        yield Case("a draw", "random.shuffle", n, later(1, shuffle, n))
 
 
 def earlier_tasks(tasks: DataSet, numbers: Iterable[int], n_memories: Iterable[int]) -> Iterator[Case]:
@@ -77,13 +83,13 @@ def earlier_tasks(tasks: DataSet, numbers: Iterable[int], n_memories: Iterable[i
                     f"gem, {m} memories a task, {engine}",
                     n,
                     # Some examples need a projection and others do not: a call has some of both.
-                    lambda n=n, m=m, engine=engine: several(cases.constrained(tasks, engine, 1, n, m), 5),
+                    later(5, several, 5, cases.constrained, tasks, engine, 1, n, m),
                 )
             yield Case(
                 "an example",
                 f"ewc, {engine}",
                 n,
-                lambda n=n, engine=engine: (cases.consolidated(tasks, engine, n), 1),
+                later(1, cases.consolidated, tasks, engine, n),
             )
             for model in ("taskinput", "independent"):
                 args = cases.options(model, engine, 1)
@@ -91,16 +97,13 @@ def earlier_tasks(tasks: DataSet, numbers: Iterable[int], n_memories: Iterable[i
                     "an example",
                     f"{model}, {engine}",
                     n,
-                    lambda some=some, args=args: (
-                        cases.observing(cases.learner(some, args), some, len(some) - 1),
-                        1,
-                    ),
+                    later(1, last_task, some, args),
                 )
             yield Case(
                 "evaluation of a task",
                 engine,
                 n,
-                lambda some=some, engine=engine: (cases.evaluating(some, engine, 1), len(some)),
+                later(len(some), cases.evaluating, some, engine, 1),
             )
 
 
@@ -119,7 +122,7 @@ def depths(tasks: DataSet, layers: Iterable[int]) -> Iterator[Case]:
 def steps(tasks: DataSet, x: int, more: str) -> Iterator[Case]:
     """One SGD step on each engine, by which option the network differs from the paper's."""
     for engine in ENGINES:
-        yield Case("a step", engine, x, lambda engine=engine: cases.sgd_steps(tasks, engine, more))
+        yield Case("a step", engine, x, partial(cases.sgd_steps, tasks, engine, more))
 
 
 def l2_microseconds(tasks: DataSet, hidden: Iterable[int]) -> dict[int, float]:
@@ -129,14 +132,25 @@ def l2_microseconds(tasks: DataSet, hidden: Iterable[int]) -> dict[int, float]:
     return {n: l2.step_seconds(x, [784, n, n, 10], *speeds) * 1e6 for n in hidden}
 
 
-def several(thunk: cases.Thunk, times: int) -> tuple[cases.Thunk, int]:
-    """The same, so often in a call."""
+def later(units: int, make: Callable[..., cases.Thunk], *arguments: object) -> Build:
+    """A case's `build`: what `make` returns, which does so many pieces of work a call."""
+    return lambda: (make(*arguments), units)
+
+
+def several(times: int, make: Callable[..., cases.Thunk], *arguments: object) -> cases.Thunk:
+    """What `make` returns, so often in a call."""
+    thunk = make(*arguments)
 
     def together() -> None:
         for _ in range(times):
             thunk()
 
-    return together, times
+    return together
+
+
+def last_task(tasks: DataSet, args: Namespace) -> cases.Thunk:
+    """One example of a learner's last task."""
+    return cases.observing(cases.learner(tasks, args), tasks, len(tasks) - 1)
 
 
 def replaying(tasks: DataSet, args: Namespace) -> cases.Thunk:

@@ -135,16 +135,15 @@ def plot(axes: Axes, some: dict[str, list[tuple[int, float]]], unit: float, labe
     axes.set(xscale="log", yscale="log")
     ends = []
     for name, line in some.items():
-        x, y = zip(*line, strict=True)
+        x, y = [at for at, _ in line], [unit * value for _, value in line]
         colour = next(c for key, c in COLOURS.items() if name.startswith(key))
         dashes = next((d for key, d in DASHES.items() if name.endswith(key)), ())
-        y = [unit * value for value in y]
         style = (0, dashes) if dashes else "-"
         axes.plot(x, y, marker="o", markersize=3, color=colour, linestyle=style)
         if labels:
             ends.append((x[-1], y[-1], name, colour))
-    for x in {end[0] for end in ends}:
-        label_ends(axes, sorted((end[1:] for end in ends if end[0] == x), reverse=True), x)
+    for last in {end[0] for end in ends}:
+        label_ends(axes, sorted((end[1:] for end in ends if end[0] == last), reverse=True), last)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], x: float) -> None:
