@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy
 import torch
@@ -103,7 +104,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
 
 
 def life_experience(
-    net: torch.nn.Module,
+    net: Any,
     continuum: Continuum,
     tasks: data.DataSet,
     args: Namespace,
@@ -112,6 +113,9 @@ def life_experience(
     place: Place,
 ) -> None:
     """Show the rest of the stream to the learner, evaluating it on all tasks as it goes.
+
+    Args:
+        net: a torch.nn.Module with GEM's observe(x, t, y).
 
     Raises:
         Diverged: a loss or a score became NaN or infinite.

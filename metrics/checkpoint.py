@@ -93,7 +93,7 @@ def _generators() -> dict[str, Any]:
     name, keys, *rest = numpy.random.get_state(legacy=True)
     state = {
         "torch": torch.get_rng_state(),
-        "numpy": (name, torch.from_numpy(keys.astype(numpy.int64)), *rest),
+        "numpy": (name, torch.from_numpy(numpy.asarray(keys, numpy.int64)), *rest),
         "python": random.getstate(),
     }
     if torch.cuda.is_initialized():
