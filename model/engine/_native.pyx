@@ -295,7 +295,7 @@ def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):
 
     `state`: 624 words of a Mersenne Twister, which advances, `used` of them handed out. Returns how many are now.
     """
-    cdef size_t item = 2 if n <= 65536 else 4
+    cdef size_t item = 2 if n < 65536 else 4
     cdef void *scratch
     if not 1 <= n < 2**31 or not 0 <= k <= n or not 0 <= used <= 624:
         raise ValueError(f"{k} draws from {n} entries, {used} words used")

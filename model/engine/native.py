@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
-from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -18,6 +16,7 @@ from functools import cache
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from . import generator
 from .torch_engine import Examples
 from .weights import Weights, padded
 
@@ -124,10 +123,7 @@ class NativeEngine:
         """k of n entries, int64 (k,), exactly as `draws.shuffle_draw` draws them from Python's generator."""
         drawn = torch.empty(k, dtype=torch.int64)
         if k:
-            version, words, gauss_next = random.getstate()
-            state = array("I", words[:-1])
-            used = _native.draw(state.buffer_info()[0], words[-1], n, k, drawn.data_ptr())
-            random.setstate((version, (*state, used), gauss_next))
+            generator.advance(lambda state, used: _native.draw(state, used, n, k, drawn.data_ptr()))
         return drawn
 
     def rows(self, n_inputs: int) -> SparseRows:
