@@ -34,9 +34,10 @@ def _find() -> ctypes.Array[ctypes.c_uint32] | None:
     A copy back and forth takes 30 us, as long as some draws; what is found is compared with a copy, in case
     another Python has another layout.
     """
-    if Random.__basicsize__ < object.__basicsize__ + ctypes.sizeof(State):
+    generator = getattr(random.getstate, "__self__", None)
+    if generator is None or Random.__basicsize__ < object.__basicsize__ + ctypes.sizeof(State):
         return None
-    found = State.from_address(id(random.getstate.__self__) + object.__basicsize__)
+    found = State.from_address(id(generator) + object.__basicsize__)
     return found if bytes(found) == bytes(_copy()) else None
 
 
