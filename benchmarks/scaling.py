@@ -39,6 +39,7 @@ def microseconds(thunk: cases.Thunk, units: int, seconds: float = 1.0) -> float:
     """The median over turns of a unit's processor time, which other processes add little to.
 
     A turn is some milliseconds of calls. There are three or more, and as many as `seconds` hold, up to fifty.
+    The first call warms up, and counts only where it took a second or more.
     """
 
     def turn(calls: int) -> float:
@@ -47,8 +48,9 @@ def microseconds(thunk: cases.Thunk, units: int, seconds: float = 1.0) -> float:
             thunk()
         return (time.thread_time() - start) / calls
 
-    thunk()
-    first = max(turn(1), 1e-7)
+    first = turn(1)
+    if first < 1:
+        first = max(turn(1), 1e-7)
     calls = max(1, round(TURN / first))
     turns = max(2, min(50, round(seconds / (calls * first))))
     return statistics.median([first, *(turn(calls) for _ in range(turns))]) / units * 1e6

@@ -80,7 +80,7 @@ def earlier_tasks(tasks: DataSet, numbers: Iterable[int], n_memories: Iterable[i
             for m in n_memories:
                 yield Case(
                     "an example",
-                    f"gem, {m} memories a task, {engine}",
+                    f"gem ({m}), {engine}",
                     n,
                     # Some examples need a projection and others do not: a call has some of both.
                     later(5, several, 5, cases.constrained, tasks, engine, 1, n, m),
@@ -91,14 +91,13 @@ def earlier_tasks(tasks: DataSet, numbers: Iterable[int], n_memories: Iterable[i
                 n,
                 later(1, cases.consolidated, tasks, engine, n),
             )
-            for model in ("taskinput", "independent"):
-                args = cases.options(model, engine, 1)
-                yield Case(
-                    "an example",
-                    f"{model}, {engine}",
-                    n,
-                    later(1, last_task, some, args),
-                )
+            args = cases.options("taskinput", engine, 1)
+            yield Case(
+                "an example",
+                f"taskinput, {engine}",
+                n,
+                later(1, last_task, some, args),
+            )
             yield Case(
                 "evaluation of a task",
                 engine,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from results.style import INK, OTHERS, STYLES, settle
 
@@ -31,6 +31,7 @@ DASHES = {
     "its bytes through L2": DOTTED,
 }
 """By the end of a line's name; others are solid."""
+SMALL = 7.5
 LINE_HEIGHT = 0.05
 """Of a line of text, in parts of a panel's height."""
 
@@ -75,10 +76,13 @@ def memories(points: Sequence[Point]) -> Figure:
 def tasks(points: Sequence[Point]) -> Figure:
     """An example in the n-th task, and evaluation."""
     figure, (left, right) = two_panels(1.75)
+    ticks = {point.x for point in points}
     plot(left, lines(points, "an example"), 1)
-    label_axes(left, "one example in the n-th task", "n", "microseconds")
+    label_axes(left, "one example in the last task; gem (memories a task)", "tasks", "microseconds", ticks)
+    # A flat line's noise would look like a trend if it filled the panel.
+    right.margins(y=0.4)
     plot(right, lines(points, "evaluation of a task"), 1e-3)
-    label_axes(right, "evaluation: 10,000 images of each of n tasks", "n", "milliseconds a task")
+    label_axes(right, "evaluation, 10,000 images a task", "tasks", "milliseconds a task", ticks)
     return figure
 
 
@@ -86,11 +90,12 @@ def width(points: Sequence[Point]) -> Figure:
     """A step on both engines, and how many times faster the native one is."""
     figure, (left, right) = two_panels(1.5)
     step = lines(points, "a step")
+    ticks = {point.x for point in points}
     plot(left, step, 1)
-    label_axes(left, "one SGD step, 784-n-n-10", "n", "microseconds")
+    label_axes(left, "one SGD step, 784-n-n-10", "n, units of a hidden layer", "microseconds", ticks)
     torch = dict(step["torch"])
     plot(right, {"native": [(x, torch[x] / y) for x, y in step["native"]]}, 1, labels=False)
-    label_axes(right, "the native engine's lead", "n", "torch's time / native's")
+    label_axes(right, "torch's time as a multiple of native's", "n", "", ticks)
     return figure
 
 
@@ -131,19 +136,29 @@ def two_panels(ratio: float) -> tuple[Figure, Sequence[Axes]]:
 
 
 def plot(axes: Axes, some: dict[str, list[tuple[int, float]]], unit: float, labels: bool = True) -> None:
-    """Lines on logarithmic axes, each with its name at its end."""
+    """Lines on logarithmic axes, each with its name at its end, or at its start if it ends before others."""
     axes.set(xscale="log", yscale="log")
-    ends = []
+    ends, last = [], max(x for line in some.values() for x, _ in line)
     for name, line in some.items():
         x, y = [at for at, _ in line], [unit * value for _, value in line]
         colour = next(c for key, c in COLOURS.items() if name.startswith(key))
         dashes = next((d for key, d in DASHES.items() if name.endswith(key)), ())
         style = (0, dashes) if dashes else "-"
         axes.plot(x, y, marker="o", markersize=3, color=colour, linestyle=style)
-        if labels:
-            ends.append((x[-1], y[-1], name, colour))
-    for last in {end[0] for end in ends}:
-        label_ends(axes, sorted((end[1:] for end in ends if end[0] == last), reverse=True), last)
+        if labels and x[-1] == last:
+            ends.append((y[-1], name, colour))
+        elif labels:
+            below = (0, -5)
+            axes.annotate(
+                name,
+                (x[0], y[0]),
+                below,
+                textcoords="offset points",
+                va="top",
+                fontsize=SMALL,
+                color=colour,
+            )
+    label_ends(axes, sorted(ends, reverse=True), last)
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], x: float) -> None:
@@ -162,26 +177,30 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], x: float) -> 
             (5, 0),
             textcoords="offset points",
             va="center",
-            fontsize=7.5,
+            fontsize=SMALL,
             color=colour,
             annotation_clip=False,
         )
 
 
-def label_axes(axes: Axes, title: str, x: str, y: str) -> None:
-    """A title, axes' names, and plain numbers at the ticks."""
+def label_axes(axes: Axes, title: str, x: str, y: str, ticks: Iterable[int] | None = None) -> None:
+    """A title, axes' names, and plain numbers at the ticks, which on the x axis may be given."""
     axes.set_title(title, loc="left")
     axes.set(xlabel=x, ylabel=y)
-    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
-        if scale == "log":
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
             axis.set_minor_locator(NullLocator())
+    if ticks is not None:
+        axes.xaxis.set_major_locator(FixedLocator(sorted(set(ticks))))
 
 
 def plain(value: float) -> str:
     """A tick's number, thousands and millions by letter."""
-    for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= unit:
+    for least, unit, letter in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
             return f"{value / unit:g}{letter}"
     return f"{value:g}"
 
