@@ -36,28 +36,25 @@ def lines(options: str, number: int, folder: str) -> list[str]:
     return [f"{options} --threads 1 --seed {seed} --save_path {folder}" for seed in range(number)]
 
 
-def swept(options: str, number: int, jobs: int) -> tuple[float, float]:
-    """Seconds that sweep.py takes for so many new runs, and those that the runs themselves say they took."""
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "sweep.py"), "--jobs", str(jobs)],
-            input="\n".join(lines(options, number, folder)),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        seconds = time.perf_counter() - start
-    if done.returncode:
-        raise SystemExit(f"sweeps.py: sweep.py ended with status {done.returncode}: {done.stderr}")
-    return seconds, sum(float(line.rsplit("#", 1)[1]) for line in done.stdout.splitlines())
+def swept(options: str, number: int, jobs: int) -> tuple[float, list[float]]:
+    """How long sweep.py takes for so many new runs, and by how much each result comes later than it had to.
 
-
-def overhead(few: int = 2, many: int = 22) -> float:
-    """Seconds of sweep.py's own a run, one worker: by what more runs take longer, less what they say."""
-    few_took, few_ran = swept(QUICK, few, 1)
-    many_took, many_ran = swept(QUICK, many, 1)
-    return ((many_took - many_ran) - (few_took - few_ran)) / (many - few)
+    With one worker, a result has to come as long after the one before as its run says it took. Seconds.
+    """
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
+        given = Path(folder, "lines")
+        given.write_text("\n".join(lines(options, number, folder)))
+        started, came, took = time.perf_counter(), [], []
+        command = [sys.executable, str(ROOT / "sweep.py"), str(given), "--jobs", str(jobs)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True) as sweep:
+            for line in sweep.stdout or ():
+                came.append(time.perf_counter())
+                took.append(float(line.rsplit("#", 1)[1]))
+        seconds = time.perf_counter() - started
+        if sweep.returncode:
+            said.seek(0)
+            raise SystemExit(f"sweeps.py: sweep.py ended with status {sweep.returncode}: {said.read()}")
+    return seconds, [then - now - its for now, then, its in zip(came, came[1:], took[1:], strict=False)]
 
 
 def pooled(options: str, number: int, jobs: int) -> float:
@@ -91,28 +88,31 @@ def scaling(number: int = 8) -> tuple[list[float], list[float]]:
 
 
 def report() -> float:
-    """Seconds that results/report.py takes over 300 runs: the paper's, five seeds."""
+    """Seconds of processor time that results/report.py takes over 300 runs: the paper's, five seeds."""
     with tempfile.TemporaryDirectory() as folder:
         synthetic_results.write_paper(Path(folder), 5)
         command = [sys.executable, str(ROOT / "results" / "report.py"), folder, "--out", f"{folder}/report"]
-        start = time.perf_counter()
+        start = os.times()
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        return time.perf_counter() - start
+        end = os.times()
+        return end.children_user + end.children_system - start.children_user - start.children_system
 
 
 def main() -> None:
     """Print the figures and write them to sweeps.csv."""
-    rows = [["what", "median", "of", "target"]]
+    rows = [["what", "median", "least", "most", "target"]]
 
     def add(what: str, figures: list[float], target: str) -> None:
-        rows.append([what, f"{median(figures):.2f}", " ".join(f"{f:.2f}" for f in sorted(figures)), target])
-        print(f"{what:60} {rows[-1][1]:>8}   ({rows[-1][2]})   {target}", flush=True)
+        rows.append(
+            [what, *(f"{figure:.2f}" for figure in (median(figures), min(figures), max(figures))), target]
+        )
+        print("{:52} {:>8} {:>8} {:>8}   {}".format(*rows[-1]), flush=True)
 
-    add("sweep.py's own seconds a run", [overhead() for _ in range(REPEATS)], "< 0.5")
+    add("sweep.py's own seconds a run", swept(QUICK, 22, 1)[1], "< 0.5")
     sweep, bare = scaling()
     add("two of sweep.py's workers against one", sweep, ">= 1.8")
     add("two bare processes against one, without a sweep", bare, "")
-    add("seconds of report.py over 300 runs", [report() for _ in range(REPEATS)], "< 20")
+    add("report.py's processor seconds over 300 runs", [report() for _ in range(REPEATS)], "< 20")
     with open(HERE / "sweeps.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
 
