@@ -17,8 +17,8 @@ SMALL = ["--data_file", "small_rotations.pt", "--samples_per_task", "5", "--n_hi
 
 def commands(start: str) -> list[list[str]]:
     """The README's commands that begin so, code blocks and text alike, split as a shell would."""
-    found = re.findall(rf"^(?:    |`?){re.escape(start)}[^`\n|]*", README, re.M)
-    found += re.findall(rf"`({re.escape(start)}[^`\n|]*)`", README)
+    found = re.findall(rf"^(?:    |`?){re.escape(start)}[^`\n|>]*", README, re.M)
+    found += re.findall(rf"`({re.escape(start)}[^`\n|>]*)`", README)
     return [shlex.split(line.strip(" `")) for line in found]
 
 
