@@ -56,7 +56,12 @@ def solve(matrix: numpy.ndarray, linear: numpy.ndarray, margin: float) -> numpy.
     """The v >= margin that minimises v' matrix v / 2 - linear' v, float64 (K, K), (K,) -> (K,).
 
     Where the matrix is not positive definite, a ridge is added to it, ten times larger until it is.
+
+    Raises:
+        FloatingPointError: the numbers are so large, or not finite, that float64 has no solution.
     """
+    if not (numpy.isfinite(matrix).all() and numpy.isfinite(linear).all()):
+        raise FloatingPointError("the gradients are not all finite")
     identity = numpy.eye(len(matrix))
     bound = numpy.full(len(matrix), float(margin))
     ridge = 0.0
@@ -64,6 +69,8 @@ def solve(matrix: numpy.ndarray, linear: numpy.ndarray, margin: float) -> numpy.
         try:
             return quadprog.solve_qp(matrix + ridge * identity, linear, identity, bound)[0]
         except ValueError as error:
+            if "inconsistent" in str(error):  # Bounds never are, but for overflow.
+                raise FloatingPointError("the gradients are too large for their quadratic program") from error
             if "positive definite" not in str(error):
                 raise
             ridge = 10 * ridge or RIDGE

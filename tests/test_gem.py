@@ -113,3 +113,10 @@ def test_with_a_violation_the_step_is_the_projected_one(engine):
     assert g @ m < 0
     net.observe(x, 1, torch.tensor([1]))
     close(net.weights.flat, before.double() - 0.1 * (g - (g @ m) / (m @ m) * m))
+
+
+@pytest.mark.parametrize("largest", [1e300, np.inf, np.nan])
+def test_gradients_beyond_float64_are_told_as_a_loss_beyond_it_is(largest):
+    matrix = np.array([[largest, 1.0], [1.0, 2.0]])
+    with pytest.raises(FloatingPointError, match="the gradients are"):
+        gem.solve(matrix, np.array([1.0, -1.0]), 0.5)
