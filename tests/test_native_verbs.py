@@ -119,16 +119,29 @@ def test_sgd(case, scaled):
     assert not native.padding().any()
 
 
-@given(cases(), st.integers(0, 9))
+@given(cases(), st.integers(0, 9), st.integers(1, 3))
 @SETTINGS
-def test_gram(case, n):
+def test_gram(case, n, threads):
     network = case.network()
     vectors = torch.randn(n, len(network.weights.flat), generator=torch.Generator().manual_seed(case.seed))
-    products, expected = network.native().gram(vectors), network.torch().gram(vectors)
-    assert products.dtype == expected.dtype and products.shape == expected.shape
+    products, in_torch = network.native(threads=threads).gram(vectors), network.torch().gram(vectors)
+    assert products.dtype == in_torch.dtype and products.shape == in_torch.shape
     assert torch.equal(products, products.T)
-    # Sums of thousands of exact products in float64.
-    assert torch.allclose(products, expected, rtol=0, atol=1e-13 * vectors.shape[1])
+    # Sums of thousands of exact products in float64, which torch.sum adds more exactly than a matrix product.
+    double = vectors.double()
+    expected = [(double * vector).sum(1) for vector in double]
+    assert not n or torch.allclose(products, torch.stack(expected), rtol=0, atol=1e-14 * vectors.shape[1])
+
+
+@given(cases(), st.integers(1, 9), st.integers(1, 3))
+@SETTINGS
+def test_combination(case, n, threads):
+    network = case.network()
+    generator = torch.Generator().manual_seed(case.seed)
+    vectors = torch.randn(n, len(network.weights.flat), generator=generator)
+    factors = [0.0, *torch.randn(n - 1, generator=generator).tolist()]
+    expected = network.torch().combination(factors, vectors)
+    assert torch.allclose(network.native(threads=threads).combination(factors, vectors), expected, rtol=1e-6)
 
 
 @given(cases(), st.integers(2, 6))

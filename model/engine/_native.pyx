@@ -37,12 +37,13 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
         float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t) noexcept nogil
-        void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *) noexcept nogil
+        void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *, int) noexcept nogil
         void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *) noexcept nogil
         int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
-        void (*gram)(const float *, int64_t, int64_t, double *, double *) noexcept nogil
+        void (*gram)(const float *, int64_t, int64_t, int64_t, double *, double *) noexcept nogil
+        void (*combine)(const float *, int64_t, int64_t, int64_t, const double *, float *) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
 
@@ -219,8 +220,7 @@ cdef class Net:
         with nogil:
             # However many rows, their sum is rounded into the weights once, as PyTorch does it.
             if n > MER_CHUNK:
-                memset(self.sum, 0, self.floats * sizeof(float))
-                check = self.add_gradient(self.scratch, chosen, y, w, n, self.sum)
+                check = self.sum_gradient(self.scratch, chosen, y, w, n, self.sum)
             else:
                 check = kernels.backpropagate(&self.net, self.scratch, chosen, y, w, <float> 1.0 / max(n, 1), n)
             if isfinite(check):
@@ -229,12 +229,12 @@ cdef class Net:
                 if n > MER_CHUNK:
                     kernels.add(self.flat, self.sum, self.floats, -lr)
                 else:
-                    kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat)
+                    kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat, 0)
         PyMem_Free(chosen)
         return check
 
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
-        """The gradient of a weighted sum of losses, by default their mean, into a vector of zeros.
+        """The gradient of a weighted sum of losses, by default their mean.
 
         More than one thread may ask at a time.
         """
@@ -245,24 +245,26 @@ cdef class Net:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            check = self.add_gradient(
+            check = self.sum_gradient(
                 scratch, chosen, <const int64_t *> labels, <const float *> weight, n, <float *> out
             )
         mer_free(scratch)
         PyMem_Free(chosen)
         return check
 
-    cdef float add_gradient(self, mer_scratch *scratch, const mer_row *rows, const int64_t *labels,
+    cdef float sum_gradient(self, mer_scratch *scratch, const mer_row *rows, const int64_t *labels,
                             const float *weight, int64_t n, float *to) noexcept nogil:
-        """to += the gradient of a weighted sum of losses, by default their mean."""
+        """to = the gradient of a weighted sum of losses, by default their mean."""
         cdef float check = 0.0
         cdef int64_t i = 0, some
+        if n == 0:
+            memset(to, 0, self.floats * sizeof(float))
         while i < n:
             some = min(n - i, MER_CHUNK)
             check += kernels.backpropagate(
                 &self.net, scratch, rows + i, labels + i, weight + i if weight else NULL, <float> 1.0 / n, some
             )
-            kernels.accumulate(&self.net, scratch, some, 1.0, self.flat, to)
+            kernels.accumulate(&self.net, scratch, some, 1.0, self.flat, to, i == 0)
             i += some
         return check
 
@@ -279,15 +281,22 @@ cdef class Net:
         PyMem_Free(chosen)
 
 
-def gram(uintptr_t rows, int64_t n, int64_t length, uintptr_t products):
-    """The products, n x n doubles, of n rows of `length` floats; both addresses and `length` are of whole lines."""
-    cdef double *copies = <double *> aligned_alloc(64, (n + 3) * 256 * sizeof(double))
-    if copies == NULL:
+def gram(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t products):
+    """The products, n x n doubles, of n rows of `length` floats, whole lines, `stride` floats apart."""
+    cdef int64_t size = (n + 3) * (256 + 8 * (n + 3)) * sizeof(double)
+    cdef double *scratch = <double *> aligned_alloc(64, size)
+    if scratch == NULL:
         raise MemoryError()
     with nogil:
-        memset(copies, 0, (n + 3) * 256 * sizeof(double))
-        kernels.gram(<const float *> rows, n, length, copies, <double *> products)
-    free(copies)
+        memset(scratch, 0, size)
+        kernels.gram(<const float *> rows, n, stride, length, scratch, <double *> products)
+    free(scratch)
+
+
+def combine(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t factors, uintptr_t to):
+    """The sum, `length` floats, of such rows, each times its factor, a double."""
+    with nogil:
+        kernels.combine(<const float *> rows, n, stride, length, <const double *> factors, <float *> to)
 
 
 def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):

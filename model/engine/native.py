@@ -12,8 +12,8 @@ import os
 import random
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache, reduce
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -30,6 +30,10 @@ except ImportError as error:
     _reason = f"the native engine is not built ({error}); with a C compiler, install requirements.txt again"
 except ValueError as error:
     _reason = f"MER_NATIVE_ISA: {error}"
+
+
+COLUMNS = 8192
+"""Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""
 
 
 def unavailable() -> str | None:
@@ -161,13 +165,13 @@ class NativeEngine:
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The gradient of the same sum, float32 (P,), laid out like the weights."""
-        gradient = torch.zeros_like(self._weights.flat)
+        gradient = torch.empty_like(self._weights.flat)
         self._gradient(x, y, weight, gradient)
         return gradient
 
     def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
         """The gradient of each batch's mean loss, float32 (len(batches), P)."""
-        gradients = torch.zeros(len(batches), len(self._weights.flat))
+        gradients = torch.empty(len(batches), len(self._weights.flat))
         _on_threads(
             self._threads,
             [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)],
@@ -176,13 +180,43 @@ class NativeEngine:
 
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
-        products = torch.empty(len(vectors), len(vectors), dtype=torch.float64)
-        vectors = _plain(vectors, torch.float32)
-        if vectors.shape[1] != len(self._weights.flat):
-            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
-        if len(vectors):
-            _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
-        return products
+        vectors = self._vectors(vectors)
+        n, stride = vectors.shape
+        parts = [torch.empty(n, n, dtype=torch.float64) for _ in range(0, stride, COLUMNS)]
+        _on_threads(
+            self._threads,
+            [
+                (_native.gram, vectors.data_ptr() + 4 * at, n, stride, min(COLUMNS, stride - at), part.data_ptr())
+                for at, part in zip(range(0, stride, COLUMNS), parts, strict=True)
+            ],
+        )
+        return reduce(torch.add, parts)
+
+    def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
+        """The sum of vectors laid out like the weights, float32 (K, P), each times its factor: made in
+        float64, float32 (P,).
+        """
+        vectors = self._vectors(vectors)
+        n, stride = vectors.shape
+        factors, combined = torch.tensor(factors, dtype=torch.float64), torch.empty(stride)
+        if len(factors) != n:
+            raise ValueError(f"{len(factors)} factors for {n} vectors")
+        _on_threads(
+            self._threads,
+            [
+                (
+                    _native.combine,
+                    vectors.data_ptr() + 4 * at,
+                    n,
+                    stride,
+                    min(COLUMNS, stride - at),
+                    factors.data_ptr(),
+                    combined.data_ptr() + 4 * at,
+                )
+                for at in range(0, stride, COLUMNS)
+            ],
+        )
+        return combined
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
@@ -239,6 +273,12 @@ class NativeEngine:
             raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
         vector = _plain(vector, torch.float32)
         return vector if vector.data_ptr() % 64 == 0 else vector.clone()
+
+    def _vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors laid out like the weights, (K, P), as the kernels read them."""
+        if vectors.dim() != 2 or vectors.shape[1] != len(self._weights.flat):
+            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
+        return _plain(vectors, torch.float32)
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
         """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
@@ -308,5 +348,16 @@ def _on_threads(threads: int, calls: Sequence[tuple]) -> None:
         for function, *arguments in calls:
             function(*arguments)
         return
-    for done in [_pool(threads).submit(*call) for call in calls]:
-        done.result()
+    todo = iter(calls)
+
+    def work() -> None:
+        for function, *arguments in todo:
+            function(*arguments)
+
+    helpers = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
