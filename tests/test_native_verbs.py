@@ -78,6 +78,33 @@ def test_gradients(case, n_batches, threads):
         assert torch.equal(row, engine.gradient(*batch))
 
 
+def assert_read_again(case: Case, threads: int) -> None:
+    """A batch of a store gives the gradient of its rows the first time, listed, and written over."""
+    x, y = case.batch()
+    engine = case.network().native(threads=threads)
+    rows = engine.rows(x.shape[1])
+    rows.extend(x)
+    batch = rows[torch.arange(len(x))]
+    for written in (x, x.roll(1, 0)):
+        for slot, row in enumerate(written):
+            rows.put(slot, row)
+        expected = engine.gradient(written, y)
+        for _ in range(3):
+            assert torch.equal(engine.gradients([(batch, y)])[0], expected)
+    assert batch.listed() is not None
+
+
+@given(cases(), st.integers(1, 2))
+@SETTINGS
+def test_a_batch_that_is_read_again(case, threads):
+    assert_read_again(case, threads)
+
+
+@pytest.mark.parametrize("hidden", [10, 40, 100, 120])
+def test_a_large_batch_that_is_read_again(hidden):
+    assert_read_again(Case([784, hidden, hidden, 10], rows=200, seed=3, gain=1.0, dead=0.0, density=0.2), 1)
+
+
 @given(cases(), st.booleans(), st.booleans())
 @SETTINGS
 def test_step(case, weighted, pulled):

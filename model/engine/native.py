@@ -81,9 +81,21 @@ class Batch:
 
     def __init__(self, rows: _native.Rows, slots: torch.Tensor) -> None:
         self.rows, self.slots = rows, _plain(slots, torch.int64)
+        self._asked: int | None = None
+        self._listed: _native.Listed | None = None
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def listed(self) -> _native.Listed | None:
+        """The rows in the form that is read fastest and takes longest to make: from the second time that
+        they are asked for, none of their store having been written over in between.
+        """
+        if self._asked != self.rows.overwritten:
+            self._asked, self._listed = self.rows.overwritten, None
+        elif self._listed is None:
+            self._listed = _native.Listed(self.rows, self.slots.data_ptr(), len(self))
+        return self._listed
 
 
 class TestSet:
@@ -181,15 +193,10 @@ class NativeEngine:
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
         vectors = self._vectors(vectors)
-        n, stride = vectors.shape
-        parts = [torch.empty(n, n, dtype=torch.float64) for _ in range(0, stride, COLUMNS)]
-        _on_threads(
-            self._threads,
-            [
-                (_native.gram, vectors.data_ptr() + 4 * at, n, stride, min(COLUMNS, stride - at), part.data_ptr())
-                for at, part in zip(range(0, stride, COLUMNS), parts, strict=True)
-            ],
-        )
+        slices = _slices(vectors)
+        parts = [torch.empty(len(vectors), len(vectors), dtype=torch.float64) for _ in slices]
+        pairs = zip(slices, parts, strict=True)
+        _on_threads(self._threads, [(_native.gram, *piece, part.data_ptr()) for piece, part in pairs])
         return reduce(torch.add, parts)
 
     def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
@@ -197,24 +204,13 @@ class NativeEngine:
         float64, float32 (P,).
         """
         vectors = self._vectors(vectors)
-        n, stride = vectors.shape
-        factors, combined = torch.tensor(factors, dtype=torch.float64), torch.empty(stride)
-        if len(factors) != n:
-            raise ValueError(f"{len(factors)} factors for {n} vectors")
+        if len(factors) != len(vectors):
+            raise ValueError(f"{len(factors)} factors for {len(vectors)} vectors")
+        by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self._weights.flat)
+        pairs = zip(_slices(vectors), combined.split(COLUMNS), strict=True)
         _on_threads(
             self._threads,
-            [
-                (
-                    _native.combine,
-                    vectors.data_ptr() + 4 * at,
-                    n,
-                    stride,
-                    min(COLUMNS, stride - at),
-                    factors.data_ptr(),
-                    combined.data_ptr() + 4 * at,
-                )
-                for at in range(0, stride, COLUMNS)
-            ],
+            [(_native.combine, *piece, by.data_ptr(), part.data_ptr()) for piece, part in pairs],
         )
         return combined
 
@@ -265,7 +261,7 @@ class NativeEngine:
     ) -> None:
         x, y, weight = self._batch(x), self._labels(x, y), _in_sum(weight, len(x))
         where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
-        _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr()))
+        _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr(), x.listed()))
 
     def _vector(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
@@ -335,6 +331,12 @@ def _pointer(tensor: torch.Tensor | None) -> int:
 def _check(loss: float) -> None:
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss}")
+
+
+def _slices(vectors: torch.Tensor) -> list[tuple[int, int, int, int]]:
+    """Vectors (K, P) by columns, as the kernels take them: (address, K, P, columns) of each slice."""
+    address, (n, stride) = vectors.data_ptr(), vectors.shape
+    return [(address + 4 * at, n, stride, min(COLUMNS, stride - at)) for at in range(0, stride, COLUMNS)]
 
 
 @cache

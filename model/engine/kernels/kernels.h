@@ -34,7 +34,18 @@ typedef struct {
     float *turned;
 } mer_trace;
 
+/* What is not zero in the rows of a chunk, listed once for many passes over it: how many values, whose they are, and the
+ * values; by 64 inputs, row after row, whose being inputs of the 64; and input by input, whose being rows. */
 typedef struct {
+    const uint8_t *counts, *whose;
+    const float *values;
+} mer_list;
+typedef struct {
+    mer_list by_row, by_input;
+} mer_listed;
+
+typedef struct {
+    const mer_listed *listed; /* the same as the rows that are given, or NULL */
     uint64_t *blank; /* an input of zeros */
     float *step;     /* what the first layer's rows are yet to be updated by, per unit of input */
     mer_trace layers[];
