@@ -32,7 +32,7 @@ except ValueError as error:
     _reason = f"MER_NATIVE_ISA: {error}"
 
 
-COLUMNS = 8192
+COLUMNS = 16384
 """Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""
 
 
@@ -356,10 +356,12 @@ def _on_threads(threads: int, calls: Sequence[tuple]) -> None:
         for function, *arguments in todo:
             function(*arguments)
 
-    helpers = [_pool(threads).submit(work) for _ in range(threads - 1)]
+    helpers = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
     try:
         work()
     finally:
-        wait(helpers)
-    for helper in helpers:
+        # On a busy machine a helper may not have begun, and there is nothing left for it.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
         helper.result()
