@@ -9,7 +9,7 @@ FLAGSHIP = --samples_per_task 1000 --memories 5120 --lr 0.03 --beta 0.03 --gamma
 SMALL = --samples_per_task 100 --memories 500 --lr 0.1 --beta 0.01 --gamma 1.0 --replay_batch_size 10 \
   --batches_per_example 2 --log_every 1000 --replay_draws uniform
 
-.PHONY: example test lint bench clean
+.PHONY: example test fuzz lint bench bench-scaling bench-sweep soak clean
 
 example: $(VENV)/installed
 	@options="$(FLAGSHIP)"; \
@@ -23,13 +23,28 @@ example: $(VENV)/installed
 test: lint
 	$(RUN) -m pytest -q tests
 
+# Hostile input, drawn anew each time; `make test` has a few hundred cases that are always the same.
+CASES ?= 21000
+fuzz: $(VENV)/installed-dev
+	FUZZ_CASES=$(CASES) $(RUN) -m pytest -q tests/fuzz
+
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 bench: $(VENV)/installed-dev
 	$(RUN) -m pip install -q -r benchmarks/requirements.txt
 	PYTHONPATH=. $(RUN) benchmarks/bench.py
+
+bench-scaling: $(VENV)/installed-dev
+	PYTHONPATH=. $(RUN) benchmarks/scaling.py
+
+bench-sweep: $(VENV)/installed-dev
+	PYTHONPATH=.:tests $(RUN) benchmarks/sweeps.py
+
+soak: $(VENV)/installed-dev
+	PYTHONPATH=. $(RUN) benchmarks/soak.py
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

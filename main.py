@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy
 import torch
@@ -23,9 +24,9 @@ from tqdm import tqdm
 import data
 from data.continuum import Continuum
 from metrics import Checkpoint, CheckpointError, Evaluation, ResultError, ResultFiles, identity, statistics
-from model import engine
+from model import engine, room
 from model.common import OptionError
-from model.options import LEARNERS, parse
+from model.options import LEARNERS, parse, printable
 from model.state import Unsavable, capture, restore
 
 
@@ -77,11 +78,16 @@ def main(argv: list[str], place: Place | None = None) -> None:
     seed_generators(args.seed)
     tasks = data.load(place.data_path or args.data_path, args.data_file)
     run = identity(args, tasks.fingerprint)
-    continuum = Continuum([len(examples) for examples in tasks.train], args)
-    ours = args.model in LEARNERS
+    sizes, ours = [len(examples) for examples in tasks.train], args.model in LEARNERS
+    room.check_stream(sizes, args)
+    if ours:
+        room.check_weights(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    continuum = Continuum(sizes, args)
     torch.set_num_threads(engine.torch_threads(args) if ours else engine.cores(args))
     notes = tasks.note, engine.note(args) if ours else None
     learner = importlib.import_module(f"model.{args.model}")
+    if not hasattr(learner, "Net"):
+        raise OptionError(f"--model {args.model}: model/{args.model}.py has no class Net")
     net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     if args.cuda:
         net.cuda()
@@ -90,7 +96,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
     checkpoint = Checkpoint(folder, args.model, args.data_file, run, args.checkpoint_every)
     # Not before: a run that cannot start says why, and nothing else.
     for note in filter(None, notes):
-        print(note, file=sys.stderr)
+        say(note)
 
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, checkpoint, place)
@@ -99,11 +105,11 @@ def main(argv: list[str], place: Place | None = None) -> None:
     stats = statistics(result_t, result_a)
     one_liner = files.save(result_t, result_a, net.state_dict(), stats, {**vars(args), "run": run})
     checkpoint.remove()
-    print(f"{files.stem}: {one_liner} # {time.time() - started}")
+    print(printable(f"{files.stem}: {one_liner} # {time.time() - started}"))
 
 
 def life_experience(
-    net: torch.nn.Module,
+    net: Any,
     continuum: Continuum,
     tasks: data.DataSet,
     args: Namespace,
@@ -112,6 +118,9 @@ def life_experience(
     place: Place,
 ) -> None:
     """Show the rest of the stream to the learner, evaluating it on all tasks as it goes.
+
+    Args:
+        net: a torch.nn.Module with GEM's observe(x, t, y).
 
     Raises:
         Diverged: a loss or a score became NaN or infinite.
@@ -123,7 +132,7 @@ def life_experience(
         try:
             for t, rows in islice(continuum, life.batches, None):
                 if life.batches % args.log_every == 0 or t != life.task:
-                    life.log(evaluation.accuracies())
+                    evaluate(evaluation, life)
                     life.task = t
                     bar.set_postfix(task=t, accuracy=f"{sum(life.result_a[-1]) / len(tasks):.4f}")
                 net.train()
@@ -137,9 +146,23 @@ def life_experience(
                     keep(checkpoint, net, life)
                 if stopping:
                     raise Terminated(f"terminated after example {life.examples}")
-            life.log(evaluation.accuracies())
         except FloatingPointError as error:
             raise Diverged(f"example {life.examples + 1}: {error}; try a smaller --lr") from error
+        evaluate(evaluation, life)
+
+
+def evaluate(evaluation: Evaluation, life: Life) -> None:
+    """Log the learner's accuracies.
+
+    Raises:
+        Diverged: a score became NaN or infinite.
+    """
+    try:
+        life.log(evaluation.accuracies())
+    except FloatingPointError as error:
+        if not life.examples:
+            raise Diverged(f"before the first example: {error}; look at the data's pixels") from error
+        raise Diverged(f"after example {life.examples}: {error}; try a smaller --lr") from error
 
 
 def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
@@ -147,7 +170,7 @@ def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
     try:
         checkpoint.save({"learner": capture(net), "life": vars(life)}, life.examples)
     except (Unsavable, CheckpointError) as error:
-        print(f"no more checkpoints: {error}", file=sys.stderr)
+        say(f"no more checkpoints: {error}")
         checkpoint.every = 0
 
 
@@ -155,10 +178,10 @@ def resumed(net: torch.nn.Module, checkpoint: Checkpoint) -> Life:
     """The life that a checkpoint holds, to which the learner is set; a new one where there is none."""
     saved = checkpoint.load()
     if saved is None:
-        print(f"{checkpoint.path} is not there: starting at the beginning", file=sys.stderr)
+        say(f"{checkpoint.path} is not there: starting at the beginning")
         return Life()
     restore(net, saved["learner"])
-    print(f"{checkpoint.path}: going on after example {saved['life']['examples']}", file=sys.stderr)
+    say(f"{checkpoint.path}: going on after example {saved['life']['examples']}")
     return Life(**saved["life"])
 
 
@@ -181,13 +204,22 @@ def run(argv: list[str], place: Place | None = None) -> int:
         return failed(error, 143)
     except KeyboardInterrupt:
         return failed("interrupted, nothing saved", 130)
+    except (MemoryError, RuntimeError) as error:
+        if not room.is_lacking(error):
+            raise
+        return failed("not enough memory: try a smaller network, smaller batches or fewer memories", 2)
     return 0
 
 
 def failed(error: object, status: int) -> int:
     """Say what ended the run, and hand back the exit status for it."""
-    print(f"main.py: {error}", file=sys.stderr)
+    say(f"main.py: {error}")
     return status
+
+
+def say(line: str) -> None:
+    """One line to the user, beside the results."""
+    print(printable(line), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -117,12 +117,12 @@ def learners(tasks: data.DataSet) -> list[Row]:
         theirs = cases.replaying(tasks, model, "torch", both)
         pair = side_by_side((ours, 1), (theirs, 1), repeats)
         rows.append(Row(what, "the torch engine, Python draws", *pair, f">= {target}"))
-    ewc = [(cases.consolidated(tasks, engine), 1) for engine in ("native", "torch")]
-    rows.append(Row("ewc, task 20", "the torch engine", *side_by_side(*ewc, 200), ">= 20"))
+    native, reference = ((cases.consolidated(tasks, engine), 1) for engine in ("native", "torch"))
+    rows.append(Row("ewc, task 20", "the torch engine", *side_by_side(native, reference, 200), ">= 20"))
     for threads in (1, 2):
-        gem = [(cases.constrained(tasks, engine, threads), 1) for engine in ("native", "torch")]
+        native, reference = ((cases.constrained(tasks, engine, threads), 1) for engine in ("native", "torch"))
         what = f"gem, 256 memories, 19 earlier tasks, {threads} threads"
-        rows.append(Row(what, "the torch engine", *side_by_side(*gem, 9), ">= 5"))
+        rows.append(Row(what, "the torch engine", *side_by_side(native, reference, 9), ">= 5"))
     return rows
 
 
@@ -130,9 +130,9 @@ def evaluation(tasks: data.DataSet) -> list[Row]:
     """The accuracies on all test sets, 20 x 10,000 images."""
     rows = []
     for threads in (1, 2):
-        pair = [(cases.evaluating(tasks, engine, threads), 1) for engine in ("native", "torch")]
+        native, reference = ((cases.evaluating(tasks, engine, threads), 1) for engine in ("native", "torch"))
         what = f"evaluation of 20 x 10,000 test images, {threads} threads"
-        rows.append(Row(what, "the torch engine", *side_by_side(*pair, 5), ">= 4"))
+        rows.append(Row(what, "the torch engine", *side_by_side(native, reference, 5), ">= 4"))
     return rows
 
 

@@ -6,6 +6,7 @@ import importlib
 import random
 from argparse import Namespace
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ def options(model: str, engine: str, threads: int, more: str = "") -> Namespace:
     return parse(f"--model {model} --engine {engine} --threads {threads} --lr 0.001 {more}".split())
 
 
-def learner(tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
+def learner(tasks: data.DataSet, args: Namespace) -> Any:
     """A learner with weights that depend on nothing but its options."""
     torch.manual_seed(0)
     random.seed(0)
@@ -46,7 +47,7 @@ def examples(tasks: data.DataSet, t: int, start: int, number: int) -> tuple[torc
     return tasks.train[t].x(rows), tasks.train[t].y[rows]
 
 
-def observing(net: torch.nn.Module, tasks: data.DataSet, t: int) -> Thunk:
+def observing(net: Any, tasks: data.DataSet, t: int) -> Thunk:
     """Show the learner one example after another of a task."""
     x, y = examples(tasks, t, 30_000, 1000)
     shown = 0

@@ -10,6 +10,8 @@ import torch
 
 SIZES = (784, 100, 100, 10)
 
+Layers = list[tuple[jax.Array, jax.Array]]
+
 
 def sgd_steps(x: torch.Tensor, y: torch.Tensor, lr: float = 0.001) -> tuple[Callable[[], object], int]:
     """A call that makes one SGD step a row, (B, 784) and (B,), and B."""
@@ -19,13 +21,13 @@ def sgd_steps(x: torch.Tensor, y: torch.Tensor, lr: float = 0.001) -> tuple[Call
         for key, n_in, n_out in zip(keys, SIZES, SIZES[1:], strict=False)
     ]
 
-    def loss(weights, x, y):
+    def loss(weights: Layers, x: jax.Array, y: jax.Array) -> jax.Array:
         *hidden, (w, b) = weights
         for v, c in hidden:
             x = jax.nn.relu(x @ v + c)
         return -jax.nn.log_softmax(x @ w + b)[y]
 
-    def step(weights, row):
+    def step(weights: Layers, row: tuple[jax.Array, jax.Array]) -> tuple[Layers, None]:
         gradient = jax.grad(loss)(weights, *row)
         return jax.tree.map(lambda w, g: w - lr * g, weights, gradient), None
 

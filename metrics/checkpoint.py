@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import io
 import random
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
-from .files import appearing
+from .files import appearing, opened
 
 SECONDS = 300.0
 """Wall time between two checkpoints where no number of examples is given."""
+NOT_WHOLE = "not a whole checkpoint; delete it to start again"
 
 
 class CheckpointError(Exception):
@@ -45,20 +46,18 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            saved = torch.load(self.path, weights_only=True)
-            run, state, generators = saved["run"], saved["state"], saved["generators"]
-        except (
-            OSError,
-            RuntimeError,
-            EOFError,
-            KeyError,
-            TypeError,
-            pickle.UnpicklingError,
-            zipfile.BadZipFile,
-        ):
-            raise CheckpointError(f"{self.path}: not a whole checkpoint; delete it to start again") from None
-        if run != self._run:
+            saved = dict(opened(self.path))
+            run, content = saved["run"], saved["content"].numpy().tobytes()
+            ours = type(run) is str and run == self._run
+            whole = hashlib.sha256(content).hexdigest() == saved["sha256"]
+        except Exception as error:  # A damaged or hostile file makes the unpickler raise nearly anything.
+            reason = f"cannot be read: {error.strerror}" if isinstance(error, PermissionError) else NOT_WHOLE
+            raise CheckpointError(f"{self.path}: {reason}") from error
+        if not ours:
             raise CheckpointError(f"{self.path}: of a run with other arguments, data or code; move it away")
+        if not whole:
+            raise CheckpointError(f"{self.path}: {NOT_WHOLE}")
+        state, generators = torch.load(io.BytesIO(content), weights_only=True)
         _set_generators(generators)
         return state
 
@@ -76,7 +75,12 @@ class Checkpoint:
         Raises:
             CheckpointError: it cannot be written.
         """
-        saved = {"run": self._run, "state": state, "generators": _generators()}
+        content = io.BytesIO()
+        torch.save((state, _generators()), content)
+        # PyTorch compares no checksums: one wrong bit would be a wrong result.
+        digest = hashlib.sha256(content.getbuffer()).hexdigest()
+        packed = torch.frombuffer(content.getbuffer(), dtype=torch.uint8)
+        saved = {"run": self._run, "sha256": digest, "content": packed}
         try:
             with appearing(self.path) as path:
                 torch.save(saved, path)
@@ -93,7 +97,7 @@ def _generators() -> dict[str, Any]:
     name, keys, *rest = numpy.random.get_state(legacy=True)
     state = {
         "torch": torch.get_rng_state(),
-        "numpy": (name, torch.from_numpy(keys.astype(numpy.int64)), *rest),
+        "numpy": (name, torch.from_numpy(numpy.asarray(keys, numpy.int64)), *rest),
         "python": random.getstate(),
     }
     if torch.cuda.is_initialized():

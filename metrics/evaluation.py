@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -31,9 +31,8 @@ class Evaluation:
 
     def __init__(self, net: torch.nn.Module, tests: Sequence[Examples], device: str) -> None:
         self._net, self._tests, self._device = net, tests, device
-        self._prepared: list[Any] | None = None
-        if hasattr(net, "test_set"):
-            self._prepared = [net.test_set(examples) for examples in tests]
+        prepare: Callable[[Examples], Any] | None = getattr(net, "test_set", None)
+        self._prepared = [prepare(examples) for examples in tests] if prepare else None
 
     @torch.no_grad()
     def accuracies(self) -> list[float]:

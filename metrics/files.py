@@ -1,11 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files of PyTorch's that may be anything."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
 
 
 @contextmanager
@@ -20,3 +24,18 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(part, whole)
     finally:
         part.unlink(missing_ok=True)
+
+
+def opened(path: str | os.PathLike[str], mmap: bool = False) -> Any:
+    """What torch.save wrote, on the CPU; nothing in the file is run.
+
+    Args:
+        mmap: map the tensors into memory rather than read them.
+
+    Raises:
+        Exception: nearly any, the file being damaged, hostile or foreign; there is no warning beside it.
+    """
+    with warnings.catch_warnings():
+        # Of a pickle that torch.save did not write it warns, and mostly fails on it next.
+        warnings.filterwarnings("error", message="Detected pickle protocol")
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)

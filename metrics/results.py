@@ -30,14 +30,17 @@ class ResultFiles:
         Raises:
             ResultError: the folder cannot be made or written to.
         """
+        stamp = datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
+        name = f"{model}_{Path(data_file).name}_{stamp}_{uuid.uuid4().hex}"
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
+            # The name tried is as long as any that `appearing` will need.
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.pt.", suffix=".part"):
                 pass
-        except OSError as error:
-            raise ResultError(f"--save_path {folder}: cannot write there: {error.strerror}") from error
-        stamp = datetime.now().strftime("%Y_%m_%d_%H_%M_%S")
-        self.stem = os.path.join(folder, f"{model}_{Path(data_file).name}_{stamp}_{uuid.uuid4().hex}")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ResultError(f"--save_path {folder}: cannot write {name} there: {reason}") from error
+        self.stem = os.path.join(folder, name)
 
     def save(
         self,
@@ -68,13 +71,17 @@ class ResultFiles:
         # torch.save to a path reports a full disk as a RuntimeError that says nothing of it.
         whole = io.BytesIO()
         torch.save(entries, whole)
+        complete, readable = Path(self.stem + ".pt"), Path(self.stem + ".txt")
         try:
             # The .pt comes last: where it is, the run is complete.
-            with appearing(self.stem + ".pt") as pt, appearing(self.stem + ".txt") as txt:
+            with appearing(complete) as pt, appearing(readable) as txt:
                 pt.write_bytes(whole.getbuffer())
                 txt.write_text(as_text(stats))
         except OSError as error:
             raise ResultError(f"{self.stem}: cannot write there: {error.strerror}; {one_liner}") from error
+        finally:
+            if not complete.exists():
+                readable.unlink(missing_ok=True)
         return one_liner
 
 

@@ -1,5 +1,7 @@
 """Experience Replay with reservoir sampling, ER (MER, Algorithm 4)."""
 
+from argparse import Namespace
+
 import torch
 
 from .common import Learner
@@ -9,7 +11,7 @@ from .memory import Reservoir
 class Net(Learner):
     """Reads n_layers, n_hiddens, lr and the reservoir's options."""
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__(n_inputs, n_outputs, args)
         self.memory = Reservoir(n_inputs, args, self.engine)
 

@@ -1,5 +1,7 @@
 """Elastic Weight Consolidation (Kirkpatrick et al. 2017; MER, section 5)."""
 
+from argparse import Namespace
+
 import torch
 
 from .common import Learner, OptionError
@@ -18,13 +20,13 @@ class Net(Learner):
         OptionError: n_memories is 0.
     """
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__(n_inputs, n_outputs, args)
         if args.n_memories < 1:
             raise OptionError("ewc estimates Fisher information from examples: give --n_memories, 1 or more")
         self.n_memories, self.memory_strength = args.n_memories, args.memory_strength
-        self.task = None
-        self.pull = None
+        self.task: int | None = None
+        self.pull: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
         """One SGD step on a batch and the penalty; the task's first examples are kept."""

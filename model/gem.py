@@ -1,5 +1,7 @@
 """Gradient Episodic Memory, GEM (Lopez-Paz & Ranzato 2017, Algorithm 1; MER, section 5)."""
 
+from argparse import Namespace
+
 import numpy
 import quadprog
 import torch
@@ -17,7 +19,7 @@ class Net(Learner):
         OptionError: n_memories is 0.
     """
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__(n_inputs, n_outputs, args)
         if args.n_memories < 1:
             raise OptionError(

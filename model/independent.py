@@ -1,8 +1,11 @@
 """One small network for each task: no transfer, no interference (GEM, section 4.2; MER, section 5)."""
 
+from argparse import Namespace
+
 import torch
 from torch import nn
 
+from . import engine
 from .common import MLP, OptionError, on_engine
 
 
@@ -13,17 +16,16 @@ class Net(nn.Module):
         OptionError: more tasks than hidden units.
     """
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__()
         n_hiddens = args.n_hiddens // n_tasks
         if not n_hiddens:
             raise OptionError(
                 f"--n_hiddens {args.n_hiddens}: independent divides them by {n_tasks} tasks, give more"
             )
-        self.nets = nn.ModuleList(
-            MLP([n_inputs] + [n_hiddens] * args.n_layers + [n_outputs]) for _ in range(n_tasks)
-        )
-        self.weights, self.engines = zip(*(on_engine(net, net.net, args) for net in self.nets), strict=True)
+        nets = [MLP([n_inputs] + [n_hiddens] * args.n_layers + [n_outputs]) for _ in range(n_tasks)]
+        self.nets = nn.ModuleList(nets)
+        self.weights, self.engines = zip(*(on_engine(net, net.net, args) for net in nets), strict=True)
         self.finetune = args.finetune
         self.last = 0
 
@@ -31,7 +33,7 @@ class Net(nn.Module):
         """Scores (B, n_outputs) of the task's own network for inputs (B, n_inputs) or a `test_set`."""
         return self.engines[t].scores(x)
 
-    def test_set(self, examples):
+    def test_set(self, examples: engine.Examples) -> object:
         """A task's test examples in the form that `forward` reads fastest."""
         return self.engines[0].test_set(examples)
 

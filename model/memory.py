@@ -42,8 +42,9 @@ class Reservoir:
         """Slots of a replay batch: min(replay_batch_size, len) entries, uniform, with replacement."""
         return self._draw(len(self), min(self._replay_batch_size, len(self))) + 1
 
-    def batch(self, *slots: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels of the examples at `slots`, in that order."""
+    def batch(self, *slots: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        """Inputs, in the form that the memory's engine reads, and labels of the examples at `slots`, in that
+        order."""
         where = torch.cat(slots)
         return self._x[where], self._y[where]
 
@@ -101,7 +102,7 @@ class RingBuffer:
             self._tasks[t].put(self._position + i, x[i], y[i])
         self._position = (self._position + fitting) % self._n_memories
 
-    def batches(self, but: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, but: int) -> list[tuple[Any, torch.Tensor]]:
         """Each task's examples but one task's, tasks in order of appearance."""
         return [buffer.batch() for t, buffer in self._tasks.items() if t != but]
 
@@ -127,7 +128,7 @@ class _TaskBuffer:
     def __init__(self, rows: Rows) -> None:
         self._x, self._y = rows, torch.zeros(0, dtype=torch.int64)
         self._row_of: dict[int, int] = {}
-        self._batch: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._batch: tuple[Any, torch.Tensor] | None = None
 
     def put(self, place: int, x: torch.Tensor, y: torch.Tensor) -> None:
         row = self._row_of.setdefault(place, len(self._x))
@@ -141,7 +142,7 @@ class _TaskBuffer:
         """Places in the order of their rows, the rows, and their labels."""
         return {"places": list(self._row_of), "x": self._x.dense(), "y": self._y}
 
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self) -> tuple[Any, torch.Tensor]:
         # A finished task's batch stays the same object, so that an engine can keep what it prepared for it.
         if self._batch is None:
             self._batch = self._x[torch.arange(len(self._x))], self._y

@@ -1,5 +1,7 @@
 """Meta-Experience Replay, MER (MER, Algorithm 1)."""
 
+from argparse import Namespace
+
 import torch
 
 from .common import Learner
@@ -9,7 +11,7 @@ from .memory import Reservoir
 class Net(Learner):
     """Reads n_layers, n_hiddens, lr, beta, gamma, batches_per_example and the reservoir's options."""
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__(n_inputs, n_outputs, args)
         self.memory = Reservoir(n_inputs, args, self.engine)
         self.batches_per_example = int(args.batches_per_example)

@@ -1,6 +1,7 @@
 """MER with the current example's learning rate raised (MER, Algorithm 7)."""
 
 import random
+from argparse import Namespace
 
 import torch
 
@@ -11,7 +12,7 @@ from .memory import Reservoir
 class Net(Learner):
     """Reads n_layers, n_hiddens, lr, gamma, s and the reservoir's options."""
 
-    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+    def __init__(self, n_inputs: int, n_outputs: int, n_tasks: int, args: Namespace) -> None:
         super().__init__(n_inputs, n_outputs, args)
         self.memory = Reservoir(n_inputs, args, self.engine)
         self.gamma, self.s = args.gamma, args.s

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import difflib
 import math
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,8 +32,13 @@ class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(f"{self.prog}: {printable(message)}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def printable(text: str) -> str:
+    """Text as one line for a terminal, whatever it came from: what cannot be shown, as Python's escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -44,7 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     parser = build_parser()
     args, unknown = parser.parse_known_args(argv)
-    if args.model not in (known := learners()):
+    if args.model not in LEARNERS and args.model not in (known := learners()):
         nearest = difflib.get_close_matches(args.model, known, 1)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""
         parser.error(
@@ -61,11 +66,23 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def learners() -> list[str]:
-    """The names that --model takes: the files of model/ that define a class Net, ours first."""
-    # Python files may be in any encoding, and an editor's lock on one may be a link to nowhere.
+    """The names that --model takes: the files of model/ that define or import a Net, ours first."""
+    # An editor's lock on a file may be a link to nowhere.
     files = [path for path in Path(__file__).parent.glob("*.py") if path.is_file()]
-    defining = {path.stem for path in files if re.search(rb"^class Net\b", path.read_bytes(), re.M)}
+    defining = {path.stem for path in files if binds_net(path.read_bytes())}
     return [*LEARNERS, *sorted(defining - set(LEARNERS))]
+
+
+def binds_net(source: bytes) -> bool:
+    """Whether Python source, in whatever encoding, gives something the name Net."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return True  # Whoever runs a learner with a slip in it is told of the slip.
+    names = {getattr(node, "name", None) for node in nodes}  # of classes, functions and imports
+    names |= {node.asname for node in nodes if isinstance(node, ast.alias)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return not names.isdisjoint({"Net", "*"})
 
 
 def add_undeclared(
@@ -74,7 +91,7 @@ def add_undeclared(
     """Take `--name value` pairs as attributes of args: numbers where they read as such, else strings."""
     for flag, value in zip(unknown[::2], [*unknown[1::2], None], strict=False):
         name = flag.removeprefix("--")
-        if flag == name or not name.isidentifier():
+        if flag == name or not name.isidentifier() or name.startswith("__"):
             parser.error(f"{flag}: options look like --name value")
         if args.model in LEARNERS:
             nearest = difflib.get_close_matches(flag, declared, 1)
@@ -86,12 +103,12 @@ def add_undeclared(
 
 
 def literal(text: str) -> int | float | str:
-    """A number where the text reads as one, else the text."""
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    return value if type(value) in (int, float) else text
+    """A finite number where the text reads as one, else the text."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            if abs(value := kind(text)) <= sys.float_info.max:
+                return value
+    return text
 
 
 def number(
@@ -101,7 +118,7 @@ def number(
 
     def read(text: str) -> float:
         value = kind(text)
-        if not math.isfinite(value) or not least <= value <= most or (open_below and value == least):
+        if not least <= value <= most or value == math.inf or (open_below and value == least):
             bounds = f"above {least:g}" if open_below else f"{least:g} or more"
             raise argparse.ArgumentTypeError(
                 f"{text}: give {bounds}" + (f", at most {most:g}" if most < math.inf else "")
@@ -112,13 +129,20 @@ def number(
     return read
 
 
-SIZE = number(int, 1)
-COUNT = number(int, 0)
+LARGEST = 2**63 - 1
+"""What PyTorch's sizes can be."""
+SIZE = number(int, 1, LARGEST)
+COUNT = number(int, 0, LARGEST)
+ANY = number(int, -LARGEST, LARGEST)
 SEED = number(int, 0, 2**32 - 1)
-AMOUNT = number(float, 0)
-POSITIVE = number(float, 0, open_below=True)
+# Beyond these a run is a mistake: it would not end, or the system would end it.
+LAYERS = number(int, 1, 1000)
+THREADS = number(int, 0, 1024)
+AMOUNT = number(float, 0, torch.finfo(torch.float32).max)
+POSITIVE = number(float, 0, torch.finfo(torch.float32).max, open_below=True)
 # GEM's command line takes these sizes as floats, and the learners use them as whole numbers.
 AT_LEAST_ONE = number(float, 1)
+REPEATS = number(float, 1, 1e6)
 
 
 def build_parser() -> OneLineParser:
@@ -155,7 +179,7 @@ def build_parser() -> OneLineParser:
     )
     add(
         "--n_layers",
-        type=SIZE,
+        type=LAYERS,
         default=2,
         metavar="N",
         help="hidden layers (taskinput: the first is a task's own)",
@@ -184,7 +208,7 @@ def build_parser() -> OneLineParser:
     add("--gamma", type=AMOUNT, default=1.0, metavar="X", help="across-batch meta-learning rate (mer*)")
     add(
         "--batches_per_example",
-        type=AT_LEAST_ONE,
+        type=REPEATS,
         default=1,
         metavar="N",
         help="replay batches for each example (meralg1, meralg6)",
@@ -215,7 +239,7 @@ def build_parser() -> OneLineParser:
     )
     add(
         "--samples_per_task",
-        type=int,
+        type=ANY,
         default=-1,
         metavar="N",
         help="examples of each task, 0 or less: all of them (all)",
@@ -236,7 +260,7 @@ def build_parser() -> OneLineParser:
     )
     add(
         "--threads",
-        type=COUNT,
+        type=THREADS,
         default=0,
         metavar="N",
         help="cores to use, 0: all that the process may use (all)",

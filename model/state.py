@@ -136,8 +136,8 @@ class _Decoder:
         if not isinstance(value, list | dict):
             return value
         if id(value) not in self._done:
-            rebuild = self._items if isinstance(value, list) else self._rebuild
-            self._done[id(value)] = rebuild(value, fresh)
+            done = self._items(value, fresh) if isinstance(value, list) else self._rebuild(value, fresh)
+            self._done[id(value)] = done
         return self._done[id(value)]
 
     def _items(self, values: list[Any], fresh: Any) -> list[Any]:
@@ -168,9 +168,9 @@ class _Decoder:
                 array = value["items"].numpy()
                 return array[()] if value["scalar"] else array
             case "random":
-                generator = random.Random()
-                generator.setstate(value["state"])
-                return generator
+                twister = random.Random()
+                twister.setstate(value["state"])
+                return twister
             case "generator":
                 generator = torch.Generator()
                 generator.set_state(value["state"])

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .rows import Row, best, natural
-from .style import INK, Style
+from .style import INK, Style, short
 
 PANELS = {"RA": "final accuracy (RA), %", "BTI": "backward transfer (BTI), %", "FT": "forward transfer, %"}
 CURVES = {"first": "accuracy on the first task, %", "seen": "mean accuracy on tasks seen, %"}
@@ -41,7 +41,8 @@ def bars(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure:
     # A gap where the model changes.
     steps = [0.0] + [1.0 if a.model == b.model else 1.4 for a, b in zip(rows, rows[1:], strict=False)]
     y = np.cumsum(steps)
-    longest = max(len(row.title) for row in rows)
+    titles = [short(row.title) for row in rows]
+    longest = max(map(len, titles))
     height = 0.22 * (y[-1] + 1)
     figure, place = framed(10, height + 0.75, 0.3 + 0.075 * longest, 0.15, 0.45, 0.3)
     panels = figure.subplots(1, len(PANELS), sharey=True, gridspec_kw={**place, "wspace": 0.07})
@@ -69,7 +70,7 @@ def bars(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-    panels[0].set_yticks(y, [row.title for row in rows])
+    panels[0].set_yticks(y, titles)
     panels[0].set_ylim(y[-1] + 0.6, -0.6)
     return figure
 
@@ -118,7 +119,7 @@ def curves(rows: Sequence[Row], styles: Mapping[str, Style]) -> Figure:
     corner.xaxis.set_major_locator(MaxNLocator(5))
     corner.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g}"))
     models = dict.fromkeys(row.model for row in rows)
-    handles = [Line2D([], [], label=model, **line_style(styles[model])) for model in models]
+    handles = [Line2D([], [], label=short(model), **line_style(styles[model])) for model in models]
     corner_of_legend = (place["right"] + 0.1 / figure.get_figwidth(), place["top"])
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=corner_of_legend, handlelength=2.6)
     return figure
@@ -141,7 +142,7 @@ def matrices(rows: Sequence[Row]) -> Figure:
     """Every run's accuracy matrix, a line for each row and a column for each seed."""
     seeds = sorted({run.seed for row in rows for run in row.runs}, key=natural)
     column = {seed: i for i, seed in enumerate(seeds)}
-    titles = [row.title + (f"\n{row.options}" if row.options else "") for row in rows]
+    titles = [short(row.title) + (f"\n{short(row.options, 200)}" if row.options else "") for row in rows]
     longest = max(len(text) for title in titles for text in title.split("\n"))
     left, bar = 0.2 + 0.07 * longest, 0.9
     size = (left + TILE * len(seeds) + bar, TILE * len(rows) + 0.9)

@@ -102,7 +102,7 @@ def draw(sections: Mapping[str, Sequence[Row]], notes: Iterable[str], out: Path)
     styles = style.styles(row.model for rows in sections.values() for row in rows)
     shown = {}
     for name, rows in sections.items():
-        place = re.sub(r"[^\w.-]", "_", name.lower().removesuffix(".pt"))
+        place = re.sub(r"[^\w.-]", "_", name.lower().removesuffix(".pt"))[:100]
         shown[name] = {"bars": figures.bars(rows, styles), "curves": figures.curves(rows, styles)}
         for kind, figure in shown[name].items():
             save(figure, style.extent(figure), out / f"{kind}_{place}")

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from metrics import Statistics, statistics
+from metrics.files import opened
+from model.options import printable
 
 from .curves import examples_seen, tasks_seen, thinned
 
@@ -96,6 +98,10 @@ def read(path: Path, head: str, stamp: str) -> Run:
     entries = load(path)
     try:
         result_t, result_a, *_, args = entries
+        for log in (result_t, result_a):
+            # An expanded tensor may show terabytes.
+            if log.is_complex() or log.nbytes > log.untyped_storage().nbytes():
+                raise ValueError("not a run's log")
         args = vars(args) if isinstance(args, argparse.Namespace) else dict(args)
         # Copies: the tensors are views of the file, and would hold it open.
         return as_run(head, stamp, result_t.clone(), result_a.float().clone(), args)
@@ -108,7 +114,7 @@ def load(path: Path) -> Any:
     try:
         # The published code saves its options as a Namespace.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            return opened(path, mmap=zipfile.is_zipfile(path))
     except PermissionError as error:
         raise NotAResult("no permission to read it") from error
     except Exception as error:
@@ -120,11 +126,11 @@ def as_run(
     head: str, stamp: str, result_t: torch.Tensor, result_a: torch.Tensor, args: Mapping[str, Any]
 ) -> Run:
     """A run from its log, result_t (R,) and result_a (R, T), and its options, of which any may be missing."""
-    if not ((result_a >= 0) & (result_a <= 1)).all():
+    if result_a.dim() != 2 or not ((result_a >= 0) & (result_a <= 1)).all():
         raise ValueError("accuracies must be between 0 and 1")
     stats = statistics(result_t, result_a)
-    model = str(args.get("model", head.partition("_")[0]))
-    data_file = Path(str(args.get("data_file", head.removeprefix(model + "_")))).name
+    model = as_text(args.get("model", head.partition("_")[0]))
+    data_file = Path(as_text(args.get("data_file", head.removeprefix(model + "_")))).name
     n_tasks = len(stats.order)
     options = {
         printable(name): as_text(value)
@@ -136,8 +142,8 @@ def as_run(
     points = thinned(len(log))
     return Run(
         stamp=stamp,
-        model=printable(model),
-        data_set=DATA_SETS.get(data_file, printable(data_file)),
+        model=model,
+        data_set=DATA_SETS.get(data_file, data_file),
         memory=memory(model, args, n_tasks),
         seed=as_text(args.get("seed", stamp)),
         options={**options, "tasks": str(n_tasks)},
@@ -162,14 +168,15 @@ def memory(model: str, args: Mapping[str, Any], n_tasks: int) -> int | None:
 
 
 def as_text(value: Any) -> str:
-    """An option's value, the same for 1 and 1.0."""
+    """An option's value on one line, the same for 1 and 1.0.
+
+    Raises:
+        TypeError: no value of a command line; a small file can hold one whose text would fill the memory.
+    """
+    if not isinstance(value, bool | int | float | str | None):
+        raise TypeError(f"an option that is a {type(value).__name__}")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Text that can be shown on one line of a terminal, whatever it came from."""
-    return "".join(c if c.isprintable() else "?" for c in text)

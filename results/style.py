@@ -59,6 +59,11 @@ def styles(models: Iterable[str]) -> dict[str, Style]:
     return STYLES | {model: OTHERS[i % len(OTHERS)] for i, model in enumerate(others)}
 
 
+def short(text: str, most: int = 60) -> str:
+    """A name, as much of it as a figure has room for."""
+    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def extent(figure: Figure) -> Bbox:
     """What a figure covers, in inches: names may be longer than it has room for."""
     # One layout for all of a figure's formats, where savefig's "tight" draws each twice.

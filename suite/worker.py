@@ -77,12 +77,11 @@ class Reporter(tqdm):
         self._report, self._next = report, 0.0
         super().__init__(*args, **{**options, "disable": False, "mininterval": 1, "miniters": 1})
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Report, unless that was done just now."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + 1
             self._report(n=self.n, total=self.total, postfix=self.postfix or "")
-        return True
 
 
 def _report(worker: Worker, key: str, stop: threading.Event, topic: str, **progress: int | str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -115,6 +116,7 @@ def write_paper(folder: Path, seeds: int) -> None:
         ("mnist_manypermutations.pt", 100, 200),
     ):
         sizes = (5120, 500) if n_tasks == 100 else (5120, 500, 200)
+        changes: list[tuple[str, dict[str, Any]]]
         changes = [("gem", {"n_memories": size // n_tasks}) for size in sizes]
         changes += [(model, {"memories": size}) for model in list(CHARACTERS)[5:] for size in sizes]
         changes += [(model, {}) for model in list(CHARACTERS)[:4]]

@@ -88,6 +88,13 @@ BAD_OPTIONS = {
     "--lr fast": "--lr.*fast",
     "--n_hiddens 0": "--n_hiddens.*0: give 1 or more",
     "--n_hiddens -3": "--n_hiddens.*-3",
+    "--n_hiddens 100000000000": "--n_hiddens 100000000000 .*GB of memory, and there are",
+    f"--n_hiddens {10**400}": "--n_hiddens.*at most",
+    "--n_epochs 100000000000000": "--n_epochs.*GB of memory, and there are",
+    "--n_layers 1001": "--n_layers.*1001.*at most 1000",
+    "--threads 1000000": "--threads.*at most 1024",
+    "--batches_per_example 1e18": "--batches_per_example.*at most",
+    "--lr 1e39": "--lr.*at most 3.40282e",
     "--n_hiddens 2.5": "--n_hiddens.*2.5",
     "--n_layers 0": "--n_layers",
     "--n_epochs 0": "--n_epochs",
@@ -212,6 +219,61 @@ def test_the_example_of_a_loss_that_is_not_finite(refused, tmp_path):
     assert "example 3: the loss is nan" in refused(f"--data_path {tmp_path} --data_file nan.pt", 1)
 
 
+def test_scores_that_are_not_finite_are_told_with_what_came_before(refused, tmp_path):
+    # Nothing is wrong in training; of the tests one pixel is infinite.
+    tasks = [["t", torch.full((3, 4), 0.5), torch.arange(3)] for _ in range(2)]
+    tests = [["t", torch.full((2, 4), 0.5), torch.arange(2)] for _ in range(2)]
+    tests[1][1][0, 0] = float("inf")
+    torch.save([tasks, tests], tmp_path / "inf.pt")
+    line = refused(f"--data_path {tmp_path} --data_file inf.pt", 1)
+    assert "before the first example: the scores on task 1 are not all finite" in line
+
+
+def test_scores_that_are_not_finite_after_the_last_example(refused, monkeypatch):
+    seen = []
+
+    def accuracies(self):
+        seen.append(self)
+        if len(seen) == 6:  # Five tasks, each evaluated before its first batch.
+            raise FloatingPointError("the scores on task 0 are not all finite")
+        return [0.0] * 5
+
+    monkeypatch.setattr(main.Evaluation, "accuracies", accuracies)
+    assert "main.py: after example 20: the scores on task 0" in refused("--model online", 1)
+
+
+def test_no_memory_left_is_one_line(refused, monkeypatch):
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+
+        def fails(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(main, "life_experience", fails)
+        assert "not enough memory" in refused("--model online")
+
+
+def test_other_errors_are_not_taken_for_it(small_data, tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("elements refer to a single memory location")
+
+    monkeypatch.setattr(main, "life_experience", fails)
+    with pytest.raises(RuntimeError, match="single memory location"):
+        main.run([*SHORT.split(), "--data_path", str(small_data), "--save_path", str(tmp_path)])
+
+
+def test_a_name_too_long_for_its_results_is_found_before_training(refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "life_experience", None)
+    name = "x" * 200 + ".pt"
+    torch.save([some_tasks(), some_tasks()], tmp_path / name)
+    assert "File name too long" in refused(f"--data_path {tmp_path} --data_file {name}")
+
+
+def test_what_cannot_be_shown_is_escaped(small_data, tmp_path, capsys):
+    words = ["--data_path", str(small_data), "--save_path", str(tmp_path), "--data_file", "a\nb\udcff"]
+    assert status(words) == 2
+    assert "a\\nb\\udcff is not there" in capsys.readouterr().err
+
+
 def test_what_a_run_prints(small_data, tmp_path, capsys):
     words = ["--data_path", str(small_data), "--save_path", str(tmp_path), *SHORT.split()]
     assert status(words) == 0
@@ -288,6 +350,20 @@ def test_a_disk_that_is_full_at_the_end(refused, monkeypatch):
     line = refused("--model online")
     # Hours of work are not lost whole: the figures are in the line.
     assert "No space left on device" in line and re.search(r"# \d\.\d{3} -?\d\.\d{3} -?\d\.\d{3}", line)
+
+
+def test_a_disk_that_fails_at_the_last_moment_leaves_no_file(refused, monkeypatch):
+    """Not even the .txt, which comes first."""
+    calls = []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert "Input/output error" in refused("--model online")
+    assert len(calls) == 2
 
 
 def test_help_groups_every_option(capsys):

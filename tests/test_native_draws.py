@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from native_cases import SETTINGS, kernels, needs_native, one_thread
 
+from model.engine import generator
 from model.engine.draws import shuffle_draw
 from model.engine.native import NativeEngine
 
@@ -59,6 +60,14 @@ def test_long_memories(n):
 def test_a_draw_as_long_as_the_memory():
     random.seed(3)
     assert_same_draw(100, 100)
+
+
+@pytest.mark.parametrize("n", [1, 2, 300, 5120, 70_000])
+def test_where_the_generators_state_is_not_found(n, monkeypatch):
+    monkeypatch.setattr(generator, "_in_place", None)
+    random.seed(n)
+    random.gauss(0, 1)
+    assert_same_draw(n, min(n, 3))
 
 
 DRAW, OTHERS = "draw", ["random", "gauss", "randint", "shuffle", "getrandbits", "choices"]

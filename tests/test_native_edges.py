@@ -138,6 +138,29 @@ def test_a_pull_of_another_length(short):
         network.native().step(*batch(), None, pull)
 
 
+@pytest.mark.parametrize("at", [[], [0], [15, 16], [40, 200], [-1]])
+def test_a_pull_of_a_few_weights(at):
+    native, single = Network(SIZES), Network(SIZES)
+    x, y = batch()
+    stiffness, target = torch.zeros(2, len(native.weights.flat))
+    stiffness[at], target[at[:1]] = 0.5, 0.25
+    native.native().step(x, y, None, (stiffness, target))
+    single.torch().step(x, y, None, (stiffness, target))
+    torch.testing.assert_close(native.weights.flat, single.weights.flat, rtol=1e-5, atol=1e-6)
+
+
+def test_a_pull_that_changes_in_place():
+    native, single = Network(SIZES), Network(SIZES)
+    x, y = batch()
+    pull = torch.zeros(2, len(native.weights.flat)).unbind()
+    for engine in (native.native(), single.torch()):
+        pull[0].zero_()
+        engine.step(x, y, None, pull)
+        pull[0].add_(0.5)
+        engine.step(x, y, None, pull)
+    torch.testing.assert_close(native.weights.flat, single.weights.flat, rtol=1e-5, atol=1e-6)
+
+
 def test_a_pull_that_lies_anywhere():
     """Neither contiguous, nor on a line's boundary, nor float32."""
     x, y = batch()

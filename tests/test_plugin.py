@@ -9,7 +9,7 @@ import torch
 
 import main
 from model.common import MLP, ResNet18
-from model.options import learners
+from model.options import learners, literal
 
 MODEL = Path(main.__file__).parent / "model"
 SHORT = "--samples_per_task 6 --n_hiddens 10 --threads 1 --data_file small_permutations.pt"
@@ -100,6 +100,42 @@ def test_options_that_nobody_declared_are_pairs(plugin, capsys, options, said):
     assert exit.value.code == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from .online import Net",
+        "from .online import *",
+        "from . import online\n\nNet = online.Net",
+        "from .online import Net as Base\n\nif True:\n    class Net(Base):\n        pass",
+    ],
+)
+def test_a_net_may_come_from_elsewhere(plugin, run_main, source):
+    run_main("--model", plugin(source), *SHORT.split())
+
+
+def test_a_net_that_is_not_the_files_own(plugin, capsys):
+    """Known only once the file is imported."""
+    name = plugin("def make():\n    class Net:\n        pass\n")
+    assert main.run(["--model", name, *SHORT.split()]) == 2
+    assert capsys.readouterr().err == f"main.py: --model {name}: model/{name}.py has no class Net\n"
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("3", 3),
+        ("-0.5", -0.5),
+        ("1e3", 1000.0),
+        ("nan", "nan"),
+        ("inf", "inf"),
+        ("1e999", "1e999"),
+        ("[3]", "[3]"),
+    ],
+)
+def test_values_of_options_that_nobody_declared(text, value):
+    assert literal(text) == value and type(literal(text)) is type(value)
 
 
 def test_a_file_without_a_net_is_no_learner(plugin, capsys):

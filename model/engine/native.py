@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
-from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, reduce
@@ -18,6 +16,7 @@ from functools import cache, reduce
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from . import generator
 from .torch_engine import Examples
 from .weights import Weights, padded
 
@@ -71,21 +70,39 @@ class SparseRows:
             self._rows.write_dense(slot, row.data_ptr())
         return rows
 
+    def all(self) -> Batch:
+        """All rows, in order, as inputs for this engine."""
+        return Batch(self._rows)
+
     def __getitem__(self, slots: torch.Tensor) -> Batch:
         """The rows at `slots`, int64 (B,), in that order, as inputs for this engine."""
         return Batch(self._rows, slots)
 
 
 class Batch:
-    """Rows of a store, in some order; nothing is copied."""
+    """Rows of a store, in the order of their slots, int64 (B,), or all of them; nothing is copied.
 
-    def __init__(self, rows: _native.Rows, slots: torch.Tensor) -> None:
-        self.rows, self.slots = rows, _plain(slots, torch.int64)
+    Attributes:
+        address: of the slots; 0 for all rows.
+    """
+
+    __slots__ = ("_asked", "_length", "_listed", "_slots", "address", "rows")
+
+    def __init__(self, rows: _native.Rows, slots: torch.Tensor | None = None) -> None:
+        self.rows = rows
+        self._slots = None if slots is None else _plain(slots, torch.int64)
+        self._length = len(rows if slots is None else slots)
+        self.address = _pointer(self._slots)
         self._asked: int | None = None
         self._listed: _native.Listed | None = None
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return self._length
+
+    def chunk(self, pieces: int) -> list[Batch]:
+        """The batch in so many pieces of about the same length, or fewer."""
+        slots = torch.arange(len(self)) if self._slots is None else self._slots
+        return [Batch(self.rows, some) for some in slots.chunk(pieces)]
 
     def listed(self) -> _native.Listed | None:
         """The rows in the form that is read fastest and takes longest to make: from the second time that
@@ -94,7 +111,7 @@ class Batch:
         if self._asked != self.rows.overwritten:
             self._asked, self._listed = self.rows.overwritten, None
         elif self._listed is None:
-            self._listed = _native.Listed(self.rows, self.slots.data_ptr(), len(self))
+            self._listed = _native.Listed(self.rows, self.address, len(self))
         return self._listed
 
 
@@ -129,6 +146,7 @@ class NativeEngine:
             )
             for layer in layers
         ]
+        self._pulled: tuple[tuple[object, ...], tuple[torch.Tensor, ...], _native.Pull] | None = None
         self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
 
     @staticmethod
@@ -136,10 +154,7 @@ class NativeEngine:
         """k of n entries, int64 (k,), exactly as `draws.shuffle_draw` draws them from Python's generator."""
         drawn = torch.empty(k, dtype=torch.int64)
         if k:
-            version, words, gauss_next = random.getstate()
-            state = array("I", words[:-1])
-            used = _native.draw(state.buffer_info()[0], words[-1], n, k, drawn.data_ptr())
-            random.setstate((version, (*state, used), gauss_next))
+            generator.advance(lambda state, used: _native.draw(state, used, n, k, drawn.data_ptr()))
         return drawn
 
     def rows(self, n_inputs: int) -> SparseRows:
@@ -152,8 +167,8 @@ class NativeEngine:
 
     def sgd(self, x: torch.Tensor | Batch, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
         """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
-        x, y, scale = self._batch(x), self._labels(x, y), _floats(scale, len(x))
-        _check(self._net.sgd(x.rows, x.slots.data_ptr(), y.data_ptr(), _pointer(scale), len(x), self._lr))
+        x, y, scale = self._batch(x), _labels(x, y), _floats(scale, len(x))
+        _check(self._net.sgd(x.rows, x.address, y.data_ptr(), _pointer(scale), len(x), self._lr))
 
     def step(
         self,
@@ -165,13 +180,11 @@ class NativeEngine:
         """One SGD step on the sum of the rows' losses times `weight` (B,), by default their mean.
 
         `pull`, two vectors (stiffness, target) laid out like the weights, adds stiffness * weights - target
-        to the
-        gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
+        to the gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
         """
-        x, y, weight = self._batch(x), self._labels(x, y), _in_sum(weight, len(x))
-        stiffness, target = map(self._vector, pull) if pull else (None, None)
-        where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
-        _check(self._net.step(x.rows, *where, len(x), self._lr, _pointer(stiffness), _pointer(target)))
+        x, y, weight = self._batch(x), _labels(x, y), _in_sum(weight, len(x))
+        where = x.address, y.data_ptr(), _pointer(weight)
+        _check(self._net.step(x.rows, *where, len(x), self._lr, self._pull(pull) if pull else None))
 
     def gradient(
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None
@@ -216,20 +229,19 @@ class NativeEngine:
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
-        net, pixel_map = self._net, None
-        if isinstance(x, TestSet):
-            pixel_map, x = x.pixel_map, x.images[torch.arange(len(x.images))]
-        if pixel_map is None:
-            x = self._batch(x)
-        else:
-            first = self._folded(pixel_map, x.rows.n_inputs)
+        net = self._net
+        if isinstance(x, TestSet) and x.pixel_map is not None:
+            batch = x.images.all()
+            first = self._folded(x.pixel_map, batch.rows.n_inputs)
             layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
             net = _native.Net(0, 0, [layer, *self._layers[1:]])
-        scores = torch.empty(len(x), self._n_outputs)
-        pieces = zip(x.slots.chunk(self._threads), scores.chunk(self._threads), strict=True)
+        else:
+            batch = self._batch(x.images.all() if isinstance(x, TestSet) else x)
+        scores = torch.empty(len(batch), self._n_outputs)
+        pieces = zip(batch.chunk(self._threads), scores.chunk(self._threads), strict=True)
         _on_threads(
             self._threads,
-            [(net.scores, x.rows, slots.data_ptr(), len(slots), out.data_ptr()) for slots, out in pieces],
+            [(net.scores, some.rows, some.address, len(some), out.data_ptr()) for some, out in pieces],
         )
         return scores
 
@@ -241,27 +253,31 @@ class NativeEngine:
         if isinstance(x, torch.Tensor):
             if x.dim() != 2:
                 raise ValueError(f"inputs of shape {tuple(x.shape)}: give (B, {self._n_inputs})")
-            rows = _native.Rows(x.shape[1])
+            length, width = x.shape
+            rows = _native.Rows(width)
             x = _plain(x, torch.float32)
-            rows.extend(x.data_ptr(), len(x))
-            x = Batch(rows, torch.arange(len(x)))
+            rows.extend(x.data_ptr(), length)
+            x = Batch(rows)
         if x.rows.n_inputs != self._n_inputs:
             raise ValueError(f"inputs of width {x.rows.n_inputs} for a network of {self._n_inputs}")
         return x
 
-    def _labels(self, x: torch.Tensor | Batch, y: torch.Tensor) -> torch.Tensor:
-        if y.shape != (len(x),):
-            raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
-        y = _plain(y, torch.int64)
-        self._net.check_labels(y.data_ptr(), len(y))
-        return y
-
     def _gradient(
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None, out: torch.Tensor
     ) -> None:
-        x, y, weight = self._batch(x), self._labels(x, y), _in_sum(weight, len(x))
-        where = x.slots.data_ptr(), y.data_ptr(), _pointer(weight)
+        x, y, weight = self._batch(x), _labels(x, y), _in_sum(weight, len(x))
+        where = x.address, y.data_ptr(), _pointer(weight)
         _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr(), x.listed()))
+
+    def _pull(self, pull: tuple[torch.Tensor, torch.Tensor]) -> _native.Pull:
+        """A pull as the kernels read it, kept for as long as it is given again, unchanged."""
+        stiffness, target = pull
+        given = stiffness, target, stiffness._version, target._version
+        if self._pulled is None or any(a is not b for a, b in zip(given, self._pulled[0], strict=True)):
+            stiffness, target = map(self._vector, pull)
+            addresses = stiffness.data_ptr(), target.data_ptr()
+            self._pulled = given, (stiffness, target), _native.Pull(*addresses, len(stiffness))
+        return self._pulled[-1]
 
     def _vector(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
@@ -300,6 +316,12 @@ def _sparse(images: torch.Tensor) -> SparseRows:
             rows.extend(some / 255 if images.dtype == torch.uint8 else some)
         _sparse_images[images] = rows
     return _sparse_images[images]
+
+
+def _labels(x: Batch, y: torch.Tensor) -> torch.Tensor:
+    if y.dim() != 1 or len(y) != len(x):
+        raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
+    return _plain(y, torch.int64)
 
 
 def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:

@@ -68,7 +68,7 @@ class TorchEngine:
 
     def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
         self._network, self._weights, self._lr = network, weights, lr
-        self._parameters = list(network.parameters())
+        self._parameters: list[torch.Tensor] = list(network.parameters())
 
     def test_set(self, examples: Examples) -> Examples:
         """A task's test examples in the form that `scores` reads fastest."""
@@ -81,7 +81,7 @@ class TorchEngine:
     def sgd(self, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
         """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
         x, y = self._here(x), self._here(y)
-        total = 0.0
+        total: torch.Tensor | float = 0.0
         for i in range(len(x)):
             loss = cross_entropy(self._network(x[i : i + 1]), y[i : i + 1])
             if scale is not None:

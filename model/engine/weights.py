@@ -32,6 +32,7 @@ class Weights:
         end = 0
         for parameter in module.parameters():
             shape = tuple(parameter.shape)
+            strides: tuple[int, ...]
             if id(parameter) in linear:
                 row = padded(shape[0])
                 strides, length = (1, row), shape[1] * row
@@ -40,10 +41,10 @@ class Weights:
             self._layout[parameter] = (end, shape, strides)
             end += length
         self.flat = torch.zeros(end, device=next(module.parameters()).device)
-        for parameter, view in self.views(self.flat).items():
-            parameter.data = view.copy_(parameter.data)
+        for moved, view in self.views(self.flat).items():
+            moved.data = view.copy_(moved.data)
 
-    def views(self, vector: torch.Tensor) -> dict[torch.nn.Parameter, torch.Tensor]:
+    def views(self, vector: torch.Tensor) -> dict[torch.Tensor, torch.Tensor]:
         """Each parameter's part of a vector (P,) laid out like `flat`, in the parameter's own shape."""
         start = vector.storage_offset()
         return {

@@ -50,13 +50,14 @@
 #define MER_ISA avx512
 #define MER_LANES 16
 #define MER_MOST 7
-#define MER_COMPRESS
+#define MER_COMPRESS /* vectors of 16-bit words, of which those that are kept move together (AVX-512 VBMI2) */
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,popcnt"))),   \
-                             apply_to = function)
+#pragma clang attribute push(                                                                                           \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma,bmi,bmi2,popcnt"))),                \
+    apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi,bmi2,popcnt")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,fma,bmi,bmi2,popcnt")
 #endif
 #include "variant.inc"
 #if defined(__clang__)
@@ -64,7 +65,6 @@
 #else
 #pragma GCC pop_options
 #endif
-#undef MER_COMPRESS
 #undef MER_ISA
 #undef MER_LANES
 #undef MER_MOST
@@ -76,7 +76,8 @@ const mer_kernels *mer_select(const char *instruction_set)
     __builtin_cpu_init();
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                       __builtin_cpu_supports("avx512vbmi2");
     if (avx512 && (!instruction_set || !strcmp(instruction_set, "avx512")))
         return &kernels_avx512;
     if (avx2 && (!instruction_set || !strcmp(instruction_set, "avx2")))
