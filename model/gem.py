@@ -31,25 +31,20 @@ class Net(Learner):
     def observe(self, x: torch.Tensor, t: int, y: torch.Tensor) -> None:
         """A step along the batch's gradient, turned until it no longer works against any earlier task's."""
         self.memory.add(x, y, t)
-        earlier = self.memory.batches(but=t)
-        gradient = self.engine.gradient(x, y)
-        if earlier:
-            memories = self.engine.gradients(earlier)
-            if (memories @ gradient < 0).any():
-                gradient = self.project(gradient, memories)
-        self.weights.descend(gradient, self.lr)
+        gradients = self.engine.gradients([*self.memory.batches(but=t), (x, y)])
+        step = gradients[-1]
+        if (gradients[:-1] @ step < 0).any():
+            step = self.project(gradients)
+        self.weights.descend(step, self.lr)
 
-    def project(self, gradient: torch.Tensor, memories: torch.Tensor) -> torch.Tensor:
-        """GEM's quadratic program (its equation 11), in float64: the step nearest to a gradient, float32
-        (P,), whose products with the rows of `memories`, float32 (K, P), are not negative; float32 (P,).
+    def project(self, gradients: torch.Tensor) -> torch.Tensor:
+        """GEM's quadratic program (its equation 11), in float64: the step nearest to the last of the
+        gradients, float32 (K + 1, P), whose products with the others are not negative; float32 (P,).
         """
-        products = self.engine.gram(torch.cat([memories, gradient.unsqueeze(0)])).cpu().numpy()
+        products = self.engine.gram(gradients).cpu().numpy()
         matrix, linear = products[:-1, :-1], -products[:-1, -1]
         v = solve(0.5 * (matrix + matrix.T), linear, self.margin)
-        step = gradient.double()
-        for k in v.nonzero()[0]:
-            step.add_(memories[k], alpha=v[k])
-        return step.float()
+        return self.engine.combination([*v.tolist(), 1.0], gradients)
 
 
 def solve(matrix: numpy.ndarray, linear: numpy.ndarray, margin: float) -> numpy.ndarray:

@@ -35,7 +35,7 @@ def test_one_violated_constraint_leaves_the_step_orthogonal_to_it(engine):
     net = build(engine)
     (g,) = vectors(net, 1)
     m = against(g)
-    step = net.project(g, m[None])
+    step = net.project(torch.stack([m, g]))
     g, m = g.double(), m.double()
     close(step, g - (g @ m) / (m @ m) * m)
     assert abs(step.double() @ m) < 1e-3
@@ -48,7 +48,7 @@ def test_a_margin_is_the_least_share_of_a_memory(engine, margin):
     m = against(g)
     needed = -(g.double() @ m.double()) / (m.double() @ m.double())
     assert 0.1 < needed < 0.5
-    close(net.project(g, m[None]), g.double() + max(needed.item(), margin) * m.double())
+    close(net.project(torch.stack([m, g])), g.double() + max(needed.item(), margin) * m.double())
 
 
 def test_a_satisfied_constraint_beside_a_violated_one_takes_no_part(engine):
@@ -60,7 +60,7 @@ def test_a_satisfied_constraint_beside_a_violated_one_takes_no_part(engine):
     m, g64 = m.double(), g.double()
     expected = g64 - (g64 @ m) / (m @ m) * m
     assert agreeing.double() @ expected > 0
-    close(net.project(g, torch.stack([agreeing, m.float()])), expected)
+    close(net.project(torch.stack([agreeing, m.float(), g])), expected)
 
 
 def test_a_memory_that_is_there_twice_is_solved_with_a_ridge(engine):
@@ -71,7 +71,7 @@ def test_a_memory_that_is_there_twice_is_solved_with_a_ridge(engine):
     g[:4] = torch.tensor([-1.0, -2.0, 0.5, 0.25])
     with pytest.raises(ValueError, match="positive definite"):
         quadprog.solve_qp(np.full((2, 2), 4.0), np.ones(2), np.eye(2), np.zeros(2))
-    step = net.project(g, torch.stack([m, m]))
+    step = net.project(torch.stack([m, m, g]))
     g, m = g.double(), m.double()
     close(step, g - 2 * (g @ m) / (2 * (m @ m) + 1e-3) * m)
 
@@ -99,7 +99,7 @@ def test_a_product_of_zero_is_no_violation(monkeypatch):
     x, y = torch.rand(1, 5), torch.tensor([1])
     net.observe(x, 0, y)
     monkeypatch.setattr(gem, "solve", lambda *_: pytest.fail("there is nothing to project"))
-    monkeypatch.setattr(net.engine, "gradients", lambda _: torch.zeros(1, len(net.weights.flat)))
+    monkeypatch.setattr(net.engine, "gradients", lambda _: torch.zeros(2, len(net.weights.flat)))
     net.observe(x, 1, y)
 
 

@@ -78,6 +78,33 @@ def test_gradients(case, n_batches, threads):
         assert torch.equal(row, engine.gradient(*batch))
 
 
+def assert_read_again(case: Case, threads: int) -> None:
+    """A batch of a store gives the gradient of its rows the first time, listed, and written over."""
+    x, y = case.batch()
+    engine = case.network().native(threads=threads)
+    rows = engine.rows(x.shape[1])
+    rows.extend(x)
+    batch = rows[torch.arange(len(x))]
+    for written in (x, x.roll(1, 0)):
+        for slot, row in enumerate(written):
+            rows.put(slot, row)
+        expected = engine.gradient(written, y)
+        for _ in range(3):
+            assert torch.equal(engine.gradients([(batch, y)])[0], expected)
+    assert batch.listed() is not None
+
+
+@given(cases(), st.integers(1, 2))
+@SETTINGS
+def test_a_batch_that_is_read_again(case, threads):
+    assert_read_again(case, threads)
+
+
+@pytest.mark.parametrize("hidden", [10, 40, 100, 120])
+def test_a_large_batch_that_is_read_again(hidden):
+    assert_read_again(Case([784, hidden, hidden, 10], rows=200, seed=3, gain=1.0, dead=0.0, density=0.2), 1)
+
+
 @given(cases(), st.booleans(), st.booleans())
 @SETTINGS
 def test_step(case, weighted, pulled):
@@ -119,16 +146,29 @@ def test_sgd(case, scaled):
     assert not native.padding().any()
 
 
-@given(cases(), st.integers(0, 9))
+@given(cases(), st.integers(0, 9), st.integers(1, 3))
 @SETTINGS
-def test_gram(case, n):
+def test_gram(case, n, threads):
     network = case.network()
     vectors = torch.randn(n, len(network.weights.flat), generator=torch.Generator().manual_seed(case.seed))
-    products, expected = network.native().gram(vectors), network.torch().gram(vectors)
-    assert products.dtype == expected.dtype and products.shape == expected.shape
+    products, in_torch = network.native(threads=threads).gram(vectors), network.torch().gram(vectors)
+    assert products.dtype == in_torch.dtype and products.shape == in_torch.shape
     assert torch.equal(products, products.T)
-    # Sums of thousands of exact products in float64.
-    assert torch.allclose(products, expected, rtol=0, atol=1e-13 * vectors.shape[1])
+    # Sums of thousands of exact products in float64, which torch.sum adds more exactly than a matrix product.
+    double = vectors.double()
+    expected = [(double * vector).sum(1) for vector in double]
+    assert not n or torch.allclose(products, torch.stack(expected), rtol=0, atol=1e-14 * vectors.shape[1])
+
+
+@given(cases(), st.integers(1, 9), st.integers(1, 3))
+@SETTINGS
+def test_combination(case, n, threads):
+    network = case.network()
+    generator = torch.Generator().manual_seed(case.seed)
+    vectors = torch.randn(n, len(network.weights.flat), generator=generator)
+    factors = [0.0, *torch.randn(n - 1, generator=generator).tolist()]
+    expected = network.torch().combination(factors, vectors)
+    assert torch.allclose(network.native(threads=threads).combination(factors, vectors), expected, rtol=1e-6)
 
 
 @given(cases(), st.integers(2, 6))

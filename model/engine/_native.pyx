@@ -4,15 +4,16 @@
 Nothing here knows PyTorch: `native` passes the address of a tensor's data as an integer.
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.math cimport isfinite
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t, size_t)
+    int popcount "__builtin_popcountll"(uint64_t)
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -27,8 +28,16 @@ cdef extern from "kernels/kernels.h" nogil:
 
     ctypedef const uint64_t *mer_row
 
+    ctypedef struct mer_list:
+        const uint8_t *counts
+        const uint8_t *whose
+        const float *values
+
+    ctypedef struct mer_listed:
+        mer_list by_row, by_input
+
     ctypedef struct mer_scratch:
-        pass
+        const mer_listed *listed
 
     int64_t MER_CHUNK
     int64_t WORDS(int64_t) noexcept
@@ -37,12 +46,13 @@ cdef extern from "kernels/kernels.h" nogil:
         const char *name
         float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
         float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t) noexcept nogil
-        void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *) noexcept nogil
+        void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *, int) noexcept nogil
         void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *) noexcept nogil
         int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
-        void (*gram)(const float *, int64_t, int64_t, double *, double *) noexcept nogil
+        void (*gram)(const float *, int64_t, int64_t, int64_t, double *, double *) noexcept nogil
+        void (*combine)(const float *, int64_t, int64_t, int64_t, const double *, float *) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
 
@@ -80,6 +90,7 @@ cdef class Rows:
     cdef uint64_t *packed
     cdef int64_t length, room
     cdef readonly int64_t n_inputs
+    cdef readonly int64_t overwritten  # how many times a slot in use was
 
     def __cinit__(self, int64_t n_inputs):
         self.n_inputs = n_inputs
@@ -120,6 +131,7 @@ cdef class Rows:
             self.length += 1
         else:
             free(<void *> self.rows[slot])
+            self.overwritten += 1
         self.rows[slot] = row
 
     def extend(self, uintptr_t address, int64_t n):
@@ -158,6 +170,90 @@ cdef class Rows:
                 raise IndexError(f"slot {slot} of {self.length}")
             chosen[i] = self.rows[slot]
         return chosen
+
+
+cdef class Listed:
+    """The rows at n slots as they are now, listed for many passes over them: for each chunk, see `mer_listed`."""
+
+    cdef mer_listed *chunks
+    cdef void **blocks
+    cdef int64_t n_chunks
+
+    def __cinit__(self, Rows rows, uintptr_t slots, int64_t n):
+        cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
+        cdef int64_t c
+        self.chunks = <mer_listed *> PyMem_Calloc(n // MER_CHUNK + 1, sizeof(mer_listed))
+        self.blocks = <void **> PyMem_Calloc(n // MER_CHUNK + 1, sizeof(void *))
+        if self.chunks != NULL and self.blocks != NULL:
+            for c in range((n + MER_CHUNK - 1) // MER_CHUNK):
+                self.blocks[c] = list_chunk(
+                    chosen + c * MER_CHUNK, min(n - c * MER_CHUNK, MER_CHUNK), rows.n_inputs, self.chunks + c
+                )
+                if self.blocks[c] == NULL:
+                    break
+                self.n_chunks += 1
+        PyMem_Free(chosen)
+        if self.n_chunks * MER_CHUNK < n:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        cdef int64_t c
+        for c in range(self.n_chunks):
+            free(self.blocks[c])
+        PyMem_Free(self.blocks)
+        PyMem_Free(self.chunks)
+
+
+cdef void *list_chunk(const mer_row *rows, int64_t n, int64_t n_inputs, mer_listed *lists) noexcept nogil:
+    """A chunk's lists, in one block of memory, or NULL for want of it."""
+    cdef int64_t words = WORDS(n_inputs), n_values = 0, i, k, q
+    cdef const float **values
+    cdef float *value
+    cdef uint8_t *count
+    cdef uint8_t *whose
+    cdef void *block
+    cdef uint64_t bits
+    for i in range(n):
+        for k in range(words):
+            n_values += popcount(rows[i][k])
+    block = malloc(n_values * 2 * (sizeof(float) + 1) + n * words + n_inputs + n * sizeof(float *))
+    if block == NULL:
+        return NULL
+    values = <const float **> block
+    value = <float *> (values + n)
+    whose = <uint8_t *> (value + 2 * n_values)
+    count = whose + 2 * n_values
+
+    for i in range(n):
+        values[i] = <const float *> (rows[i] + words)
+    lists.by_row = mer_list(count, whose, value)
+    for k in range(words):
+        for i in range(n):
+            bits = rows[i][k]
+            count[0] = popcount(bits)
+            memcpy(value, values[i], count[0] * sizeof(float))
+            values[i] += count[0]
+            value += count[0]
+            count += 1
+            for q in range(64):
+                if bits >> q & 1:
+                    whose[0] = q
+                    whose += 1
+
+    for i in range(n):
+        values[i] = <const float *> (rows[i] + words)
+    lists.by_input = mer_list(count, whose, value)
+    for q in range(n_inputs):
+        count[0] = 0
+        for i in range(n):
+            if rows[i][q // 64] >> (q % 64) & 1:
+                value[0], whose[0] = values[i][0], i
+                values[i] += 1
+                value += 1
+                whose += 1
+                count[0] += 1
+        count += 1
+    return block
 
 
 cdef class Pull:
@@ -263,8 +359,7 @@ cdef class Net:
         with nogil:
             # However many rows, their sum is rounded into the weights once, as PyTorch does it.
             if n > MER_CHUNK:
-                memset(self.sum, 0, self.floats * sizeof(float))
-                check = self.add_gradient(self.scratch, chosen, y, w, n, self.sum)
+                check = self.sum_gradient(self.scratch, chosen, NULL, y, w, n, self.sum)
             else:
                 check = kernels.backpropagate(&self.net, self.scratch, chosen, y, w, <float> 1.0 / max(n, 1), n)
             if isfinite(check):
@@ -273,39 +368,44 @@ cdef class Net:
                 if n > MER_CHUNK:
                     kernels.add(self.flat, self.sum, self.floats, -lr)
                 else:
-                    kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat)
+                    kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat, 0)
         PyMem_Free(chosen)
         return check
 
-    def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out):
-        """The gradient of a weighted sum of losses, by default their mean, into a vector of zeros.
+    def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out,
+                 Listed listed=None):
+        """The gradient of a weighted sum of losses, by default their mean; `listed`, if given, are the same rows.
 
         More than one thread may ask at a time.
         """
         cdef const int64_t *y = self.labels(labels, n)
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef mer_scratch *scratch = mer_new_scratch(&self.net, n)
+        cdef const mer_listed *lists = listed.chunks if listed is not None else NULL
         cdef float check
         if scratch == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            check = self.add_gradient(scratch, chosen, y, <const float *> weight, n, <float *> out)
+            check = self.sum_gradient(scratch, chosen, lists, y, <const float *> weight, n, <float *> out)
         mer_free(scratch)
         PyMem_Free(chosen)
         return check
 
-    cdef float add_gradient(self, mer_scratch *scratch, const mer_row *rows, const int64_t *labels,
-                            const float *weight, int64_t n, float *to) noexcept nogil:
-        """to += the gradient of a weighted sum of losses, by default their mean."""
+    cdef float sum_gradient(self, mer_scratch *scratch, const mer_row *rows, const mer_listed *listed,
+                            const int64_t *labels, const float *weight, int64_t n, float *to) noexcept nogil:
+        """to = the gradient of a weighted sum of losses, by default their mean."""
         cdef float check = 0.0
         cdef int64_t i = 0, some
+        if n == 0:
+            memset(to, 0, self.floats * sizeof(float))
         while i < n:
             some = min(n - i, MER_CHUNK)
+            scratch.listed = listed + i // MER_CHUNK if listed else NULL
             check += kernels.backpropagate(
                 &self.net, scratch, rows + i, labels + i, weight + i if weight else NULL, <float> 1.0 / n, some
             )
-            kernels.accumulate(&self.net, scratch, some, 1.0, self.flat, to)
+            kernels.accumulate(&self.net, scratch, some, 1.0, self.flat, to, i == 0)
             i += some
         return check
 
@@ -322,15 +422,22 @@ cdef class Net:
         PyMem_Free(chosen)
 
 
-def gram(uintptr_t rows, int64_t n, int64_t length, uintptr_t products):
-    """The products, n x n doubles, of n rows of `length` floats; both addresses and `length` are of whole lines."""
-    cdef double *copies = <double *> aligned_alloc(64, (n + 3) * 256 * sizeof(double))
-    if copies == NULL:
+def gram(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t products):
+    """The products, n x n doubles, of n rows of `length` floats, whole lines, `stride` floats apart."""
+    cdef int64_t size = (n + 3) * (256 + 8 * (n + 3)) * sizeof(double)
+    cdef double *scratch = <double *> aligned_alloc(64, size)
+    if scratch == NULL:
         raise MemoryError()
     with nogil:
-        memset(copies, 0, (n + 3) * 256 * sizeof(double))
-        kernels.gram(<const float *> rows, n, length, copies, <double *> products)
-    free(copies)
+        memset(scratch, 0, size)
+        kernels.gram(<const float *> rows, n, stride, length, scratch, <double *> products)
+    free(scratch)
+
+
+def combine(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t factors, uintptr_t to):
+    """The sum, `length` floats, of such rows, each times its factor, a double."""
+    with nogil:
+        kernels.combine(<const float *> rows, n, stride, length, <const double *> factors, <float *> to)
 
 
 def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):

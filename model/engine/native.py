@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache, reduce
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -29,6 +29,10 @@ except ImportError as error:
     _reason = f"the native engine is not built ({error}); with a C compiler, install requirements.txt again"
 except ValueError as error:
     _reason = f"MER_NATIVE_ISA: {error}"
+
+
+COLUMNS = 16384
+"""Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""
 
 
 def unavailable() -> str | None:
@@ -82,13 +86,15 @@ class Batch:
         address: of the slots; 0 for all rows.
     """
 
-    __slots__ = ("_length", "_slots", "address", "rows")
+    __slots__ = ("_asked", "_length", "_listed", "_slots", "address", "rows")
 
     def __init__(self, rows: _native.Rows, slots: torch.Tensor | None = None) -> None:
         self.rows = rows
         self._slots = None if slots is None else _plain(slots, torch.int64)
         self._length = len(rows if slots is None else slots)
         self.address = _pointer(self._slots)
+        self._asked: int | None = None
+        self._listed: _native.Listed | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -97,6 +103,16 @@ class Batch:
         """The batch in so many pieces of about the same length, or fewer."""
         slots = torch.arange(len(self)) if self._slots is None else self._slots
         return [Batch(self.rows, some) for some in slots.chunk(pieces)]
+
+    def listed(self) -> _native.Listed | None:
+        """The rows in the form that is read fastest and takes longest to make: from the second time that
+        they are asked for, none of their store having been written over in between.
+        """
+        if self._asked != self.rows.overwritten:
+            self._asked, self._listed = self.rows.overwritten, None
+        elif self._listed is None:
+            self._listed = _native.Listed(self.rows, self.address, len(self))
+        return self._listed
 
 
 class TestSet:
@@ -174,13 +190,13 @@ class NativeEngine:
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The gradient of the same sum, float32 (P,), laid out like the weights."""
-        gradient = torch.zeros_like(self._weights.flat)
+        gradient = torch.empty_like(self._weights.flat)
         self._gradient(x, y, weight, gradient)
         return gradient
 
     def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
         """The gradient of each batch's mean loss, float32 (len(batches), P)."""
-        gradients = torch.zeros(len(batches), len(self._weights.flat))
+        gradients = torch.empty(len(batches), len(self._weights.flat))
         _on_threads(
             self._threads,
             [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)],
@@ -189,13 +205,27 @@ class NativeEngine:
 
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
-        products = torch.empty(len(vectors), len(vectors), dtype=torch.float64)
-        vectors = _plain(vectors, torch.float32)
-        if vectors.shape[1] != len(self._weights.flat):
-            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
-        if len(vectors):
-            _native.gram(vectors.data_ptr(), len(vectors), vectors.shape[1], products.data_ptr())
-        return products
+        vectors = self._vectors(vectors)
+        slices = _slices(vectors)
+        parts = [torch.empty(len(vectors), len(vectors), dtype=torch.float64) for _ in slices]
+        pairs = zip(slices, parts, strict=True)
+        _on_threads(self._threads, [(_native.gram, *piece, part.data_ptr()) for piece, part in pairs])
+        return reduce(torch.add, parts)
+
+    def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
+        """The sum of vectors laid out like the weights, float32 (K, P), each times its factor: made in
+        float64, float32 (P,).
+        """
+        vectors = self._vectors(vectors)
+        if len(factors) != len(vectors):
+            raise ValueError(f"{len(factors)} factors for {len(vectors)} vectors")
+        by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self._weights.flat)
+        pairs = zip(_slices(vectors), combined.split(COLUMNS), strict=True)
+        _on_threads(
+            self._threads,
+            [(_native.combine, *piece, by.data_ptr(), part.data_ptr()) for piece, part in pairs],
+        )
+        return combined
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
@@ -237,7 +267,7 @@ class NativeEngine:
     ) -> None:
         x, y, weight = self._batch(x), _labels(x, y), _in_sum(weight, len(x))
         where = x.address, y.data_ptr(), _pointer(weight)
-        _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr()))
+        _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr(), x.listed()))
 
     def _pull(self, pull: tuple[torch.Tensor, torch.Tensor]) -> _native.Pull:
         """A pull as the kernels read it, kept for as long as it is given again, unchanged."""
@@ -255,6 +285,12 @@ class NativeEngine:
             raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
         vector = _plain(vector, torch.float32)
         return vector if vector.data_ptr() % 64 == 0 else vector.clone()
+
+    def _vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors laid out like the weights, (K, P), as the kernels read them."""
+        if vectors.dim() != 2 or vectors.shape[1] != len(self._weights.flat):
+            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
+        return _plain(vectors, torch.float32)
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
         """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
@@ -319,6 +355,12 @@ def _check(loss: float) -> None:
         raise FloatingPointError(f"the loss is {loss}")
 
 
+def _slices(vectors: torch.Tensor) -> list[tuple[int, int, int, int]]:
+    """Vectors (K, P) by columns, as the kernels take them: (address, K, P, columns) of each slice."""
+    address, (n, stride) = vectors.data_ptr(), vectors.shape
+    return [(address + 4 * at, n, stride, min(COLUMNS, stride - at)) for at in range(0, stride, COLUMNS)]
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "native")
@@ -330,5 +372,18 @@ def _on_threads(threads: int, calls: Sequence[tuple]) -> None:
         for function, *arguments in calls:
             function(*arguments)
         return
-    for done in [_pool(threads).submit(*call) for call in calls]:
-        done.result()
+    todo = iter(calls)
+
+    def work() -> None:
+        for function, *arguments in todo:
+            function(*arguments)
+
+    helpers = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        # On a busy machine a helper may not have begun, and there is nothing left for it.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()

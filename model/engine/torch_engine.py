@@ -134,6 +134,16 @@ class TorchEngine:
         vectors = vectors.double()
         return vectors @ vectors.T
 
+    def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
+        """The sum of vectors laid out like the weights, float32 (K, P), each times its factor: made in
+        float64, float32 (P,).
+        """
+        combined = torch.zeros_like(self._weights.flat, dtype=torch.float64)
+        for factor, vector in zip(factors, vectors, strict=True):
+            if factor:
+                combined.add_(vector, alpha=factor)
+        return combined.float()
+
     @torch.no_grad()
     def scores(self, x: torch.Tensor | Examples) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""

@@ -110,6 +110,7 @@ static size_t lay_out(mer_scratch *scratch, const mer_net *net, int64_t n)
             const int64_t units = net->layers[l - 1].wide;
             const int64_t row_words = WORDS(units) + (units + 16) / 2;
             PART(trace->rows, n * row_words * sizeof(uint64_t));
+            PART(trace->turned, 16 * units * sizeof(float));
             if (scratch)
                 trace->row_words = row_words;
         }
