@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, reduce
+from functools import reduce
 
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from . import generator
+from .threads import on_threads
 from .torch_engine import Examples
 from .weights import Weights, padded
 
@@ -146,7 +146,7 @@ class NativeEngine:
             )
             for layer in layers
         ]
-        self._pulled: tuple[tuple[object, ...], tuple[torch.Tensor, ...], _native.Pull] | None = None
+        self._pulled: tuple[list[tuple[int, int]], _native.Pull, tuple[torch.Tensor, ...]] | None = None
         self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
 
     @staticmethod
@@ -197,7 +197,7 @@ class NativeEngine:
     def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
         """The gradient of each batch's mean loss, float32 (len(batches), P)."""
         gradients = torch.empty(len(batches), len(self._weights.flat))
-        _on_threads(
+        on_threads(
             self._threads,
             [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)],
         )
@@ -209,7 +209,7 @@ class NativeEngine:
         slices = _slices(vectors)
         parts = [torch.empty(len(vectors), len(vectors), dtype=torch.float64) for _ in slices]
         pairs = zip(slices, parts, strict=True)
-        _on_threads(self._threads, [(_native.gram, *piece, part.data_ptr()) for piece, part in pairs])
+        on_threads(self._threads, [(_native.gram, *piece, part.data_ptr()) for piece, part in pairs])
         return reduce(torch.add, parts)
 
     def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
@@ -221,7 +221,7 @@ class NativeEngine:
             raise ValueError(f"{len(factors)} factors for {len(vectors)} vectors")
         by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self._weights.flat)
         pairs = zip(_slices(vectors), combined.split(COLUMNS), strict=True)
-        _on_threads(
+        on_threads(
             self._threads,
             [(_native.combine, *piece, by.data_ptr(), part.data_ptr()) for piece, part in pairs],
         )
@@ -239,7 +239,7 @@ class NativeEngine:
             batch = self._batch(x.images.all() if isinstance(x, TestSet) else x)
         scores = torch.empty(len(batch), self._n_outputs)
         pieces = zip(batch.chunk(self._threads), scores.chunk(self._threads), strict=True)
-        _on_threads(
+        on_threads(
             self._threads,
             [(net.scores, some.rows, some.address, len(some), out.data_ptr()) for some, out in pieces],
         )
@@ -271,13 +271,13 @@ class NativeEngine:
 
     def _pull(self, pull: tuple[torch.Tensor, torch.Tensor]) -> _native.Pull:
         """A pull as the kernels read it, kept for as long as it is given again, unchanged."""
-        stiffness, target = pull
-        given = stiffness, target, stiffness._version, target._version
-        if self._pulled is None or any(a is not b for a, b in zip(given, self._pulled[0], strict=True)):
+        given = [(id(vector), vector._version) for vector in pull]
+        if self._pulled is None or self._pulled[0] != given:
             stiffness, target = map(self._vector, pull)
-            addresses = stiffness.data_ptr(), target.data_ptr()
-            self._pulled = given, (stiffness, target), _native.Pull(*addresses, len(stiffness))
-        return self._pulled[-1]
+            prepared = _native.Pull(stiffness.data_ptr(), target.data_ptr(), len(stiffness))
+            # What is named by its id, and what the kernels read, must live as long.
+            self._pulled = given, prepared, (*pull, stiffness, target)
+        return self._pulled[1]
 
     def _vector(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
@@ -359,31 +359,3 @@ def _slices(vectors: torch.Tensor) -> list[tuple[int, int, int, int]]:
     """Vectors (K, P) by columns, as the kernels take them: (address, K, P, columns) of each slice."""
     address, (n, stride) = vectors.data_ptr(), vectors.shape
     return [(address + 4 * at, n, stride, min(COLUMNS, stride - at)) for at in range(0, stride, COLUMNS)]
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "native")
-
-
-def _on_threads(threads: int, calls: Sequence[tuple]) -> None:
-    """Make all calls, (function, argument, ...), at most so many at a time; the kernels let the GIL go."""
-    if threads == 1 or len(calls) < 2:
-        for function, *arguments in calls:
-            function(*arguments)
-        return
-    todo = iter(calls)
-
-    def work() -> None:
-        for function, *arguments in todo:
-            function(*arguments)
-
-    helpers = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
-    try:
-        work()
-    finally:
-        # On a busy machine a helper may not have begun, and there is nothing left for it.
-        begun = [helper for helper in helpers if not helper.cancel()]
-        wait(begun)
-    for helper in begun:
-        helper.result()

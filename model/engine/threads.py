@@ -1,0 +1,35 @@
+"""Threads of the native engine, kept from one call to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "native")
+
+
+def on_threads(threads: int, calls: Sequence[tuple]) -> None:
+    """Make all calls, (function, argument, ...), at most so many at a time; the kernels let the GIL go."""
+    if threads == 1 or len(calls) < 2:
+        for function, *arguments in calls:
+            function(*arguments)
+        return
+    todo = iter(calls)
+
+    def work() -> None:
+        for function, *arguments in todo:
+            function(*arguments)
+
+    helpers = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        # On a busy machine a helper may not have begun, and there is nothing left for it.
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
