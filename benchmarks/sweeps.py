@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -36,11 +37,28 @@ def lines(options: str, number: int, folder: str) -> list[str]:
     return [f"{options} --threads 1 --seed {seed} --save_path {folder}" for seed in range(number)]
 
 
-def swept(options: str, number: int, jobs: int) -> tuple[float, list[float]]:
-    """How long sweep.py takes for so many new runs, and by how much each result comes later than it had to.
+@dataclass(frozen=True)
+class Swept:
+    """A sweep, in seconds: how long it took, when each result came, and how long each run says it took."""
 
-    With one worker, a result has to come as long after the one before as its run says it took. Seconds.
-    """
+    seconds: float
+    came: list[float]
+    took: list[float]
+
+    @property
+    def late(self) -> list[float]:
+        """On one worker: how much later than it had to each result came after the one before."""
+        gaps = [then - now for now, then in zip(self.came, self.came[1:], strict=False)]
+        return [gap - took for gap, took in zip(gaps, self.took[1:], strict=True)]
+
+    @property
+    def busy(self) -> float:
+        """How many workers had a run, on average from the first run's start to the last one's end."""
+        return sum(self.took) / (self.came[-1] - self.came[0] + self.took[0])
+
+
+def swept(options: str, number: int, jobs: int) -> Swept:
+    """Have sweep.py do so many new runs."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
         given = Path(folder, "lines")
         given.write_text("\n".join(lines(options, number, folder)))
@@ -54,7 +72,7 @@ def swept(options: str, number: int, jobs: int) -> tuple[float, list[float]]:
         if sweep.returncode:
             said.seek(0)
             raise SystemExit(f"sweeps.py: sweep.py ended with status {sweep.returncode}: {said.read()}")
-    return seconds, [then - now - its for now, then, its in zip(came, came[1:], took[1:], strict=False)]
+    return Swept(seconds, came, took)
 
 
 def pooled(options: str, number: int, jobs: int) -> float:
@@ -78,13 +96,15 @@ def quiet_run(line: str) -> int:
         return mer.run(line.split())
 
 
-def scaling(number: int = 8) -> tuple[list[float], list[float]]:
-    """How much sooner two workers are done than one, sweep.py's and bare processes, which take turns."""
-    sweep, bare = [], []
+def scaling(number: int = 8) -> tuple[list[float], list[float], list[float]]:
+    """By what factor two workers are done sooner, sweep.py's and bare ones; how many of the two are busy."""
+    sweep, bare, busy = [], [], []
     for _ in range(REPEATS):
-        sweep.append(swept(LASTING, number, 1)[0] / swept(LASTING, number, 2)[0])
+        one, two = swept(LASTING, number, 1), swept(LASTING, number, 2)
+        sweep.append(one.seconds / two.seconds)
+        busy.append(two.busy)
         bare.append(pooled(LASTING, number, 1) / pooled(LASTING, number, 2))
-    return sweep, bare
+    return sweep, bare, busy
 
 
 def report() -> float:
@@ -108,10 +128,11 @@ def main() -> None:
         )
         print("{:52} {:>8} {:>8} {:>8}   {}".format(*rows[-1]), flush=True)
 
-    add("sweep.py's own seconds a run", swept(QUICK, 22, 1)[1], "< 0.5")
-    sweep, bare = scaling()
+    add("sweep.py's own seconds a run", swept(QUICK, 22, 1).late, "< 0.5")
+    sweep, bare, busy = scaling()
     add("two of sweep.py's workers against one", sweep, ">= 1.8")
     add("two bare processes against one, without a sweep", bare, "")
+    add("of two workers, busy on average", busy, ">= 1.8")
     add("report.py's processor seconds over 300 runs", [report() for _ in range(REPEATS)], "< 20")
     with open(HERE / "sweeps.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
