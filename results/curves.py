@@ -25,8 +25,13 @@ def examples_seen(rows_per_task: np.ndarray, args: Mapping[str, Any]) -> np.ndar
     Args:
         rows_per_task: int64 (T,), tasks in the order presented; the baseline is not counted.
         args: the run's options; GEM's defaults where they are missing.
+
+    Raises:
+        ValueError, TypeError, ArithmeticError: options with which there can have been no run.
     """
     every, batch = int(args.get("log_every", 100)), int(args.get("batch_size", 1))
+    if every < 1 or batch < 1:
+        raise ValueError(f"log_every {every}, batch_size {batch}")
     length = int(args.get("samples_per_task", -1)) * int(args.get("n_epochs", 1))
     batches = -(-length // batch)
     if length <= 0 or not agrees(batches, rows_per_task, every):

@@ -39,6 +39,9 @@ def test_what_is_no_result_is_named_and_skipped(tmp_path: Path, capsys: pytest.C
     }
     for name, content in broken.items():
         (tmp_path / f"{name}_x.pt_{STAMP}.pt").write_bytes(content)
+    laughs: list = ["ha"]
+    for _ in range(40):
+        laughs = [laughs] * 9
     foreign = {
         "tensor": torch.zeros(3),
         "few": (result_t, args),
@@ -50,6 +53,9 @@ def test_what_is_no_result_is_named_and_skipped(tmp_path: Path, capsys: pytest.C
         "noargs": (result_t, result_a, {}, [], "", "args"),
         "words": (result_t, result_a, {}, [], "", args | {"log_every": "often"}),
         "zero": (result_t, result_a, {}, [], "", args | {"batch_size": 0}),
+        "never": (result_t, result_a, {}, [], "", args | {"log_every": 0}),
+        "laughs": (result_t, result_a, {}, [], "", args | {"lr": laughs}),
+        "expanded": (result_t, result_a[:1].expand(10**9, 3), {}, [], "", args),
     }
     for name, saved in foreign.items():
         torch.save(saved, tmp_path / f"{name}_x.pt_{STAMP}.pt")
