@@ -10,6 +10,7 @@ from .common import Learner, OptionError
 from .memory import RingBuffer
 
 RIDGE = 1e-3
+TOO_LARGE = "the gradients are too large for their quadratic program, or --memory_strength is"
 
 
 class Net(Learner):
@@ -65,7 +66,7 @@ def solve(matrix: numpy.ndarray, linear: numpy.ndarray, margin: float) -> numpy.
             return quadprog.solve_qp(matrix + ridge * identity, linear, identity, bound)[0]
         except ValueError as error:
             if "inconsistent" in str(error):  # Bounds never are, but for overflow.
-                raise FloatingPointError("the gradients are too large for their quadratic program") from error
+                raise FloatingPointError(TOO_LARGE) from error
             if "positive definite" not in str(error):
                 raise
             ridge = 10 * ridge or RIDGE

@@ -75,7 +75,7 @@ def _foreign() -> list[bytes]:
     return foreign(whole(), saved((torch.zeros(1), torch.zeros(1, 1), {}, [], "", {})))
 
 
-@cases(0.005)
+@cases(0.003)
 @given(
     st.lists(
         st.tuples(NAMES, OPTIONS, st.lists(st.floats(0, 1, width=32), max_size=6)), min_size=1, max_size=4
