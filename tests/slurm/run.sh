@@ -35,6 +35,8 @@ fi
 PLACE="$(mktemp -d)"
 DAEMONS=()
 teardown() {
+  # Jobs outlive their daemons.
+  [ "${SLURM_CONF:-}" != "$PLACE/slurm.conf" ] || scancel --user "$(id -un)" 2> /dev/null || true
   [ ${#DAEMONS[@]} = 0 ] || { kill "${DAEMONS[@]}" 2> /dev/null; wait "${DAEMONS[@]}" 2> /dev/null; } || true
   rm -rf "$PLACE"
 }
