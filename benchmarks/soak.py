@@ -3,8 +3,9 @@
 make soak             two million examples each, the table, and benchmarks/soak.csv
 
 Other processes make even CPU time waver, by caches and hardware threads that they share. So the stream is
-interrupted every 200 examples for a fixed piece of work, and what counts is the stream's CPU time in units of
-that work's, in the median over a quarter's slices.
+interrupted every 200 examples: a twin of the learner, which has seen a short stream, learns from ten examples
+and forgets them. What counts is the stream's CPU time in units of the twin's, in the median over a quarter's
+slices.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import importlib
 import multiprocessing
 import os
-import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,8 +27,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+import data
 import main as mer
-from model.options import LEARNERS
+from model.options import LEARNERS, parse
 
 HERE = Path(__file__).parent
 REPLAYING = [name for name in LEARNERS if name.startswith(("eralg", "meralg"))]
@@ -35,10 +37,8 @@ REPLAYING = [name for name in LEARNERS if name.startswith(("eralg", "meralg"))]
 EPOCH = 1500
 """Training examples of small_rotations.pt, all five tasks together."""
 
-OPTIONS = (
-    "--data_file small_rotations.pt --n_hiddens 20 --memories 200 --replay_batch_size 5 --lr 0.01 --beta 0.1 "
-    "--gamma 0.3"
-)
+DATA = "small_rotations.pt"
+OPTIONS = "--n_hiddens 20 --memories 200 --replay_batch_size 5 --lr 0.01 --beta 0.1 --gamma 0.3 --threads 1"
 BATCH = 10
 EVALUATIONS = 10
 CHECKPOINTS = 40
@@ -47,7 +47,7 @@ WARM_UP = 0.1
 
 SLICES = 400
 BETWEEN = 200
-"""Examples between two pieces of the fixed work."""
+"""Examples between two turns of the twin."""
 
 MEGABYTE = 2**20
 
@@ -58,13 +58,13 @@ class Slice:
 
     Attributes:
         examples: how many it has.
-        stream, fixed: CPU time of the examples and of the fixed work between them, in seconds.
+        stream, twin: CPU time of the examples and of the twin's between them, in seconds.
         resident: memory resident at its end, in bytes.
     """
 
     examples: int
     stream: float
-    fixed: float
+    twin: float
     resident: int
 
 
@@ -92,8 +92,8 @@ class Soaked:
 
     @property
     def slowdown(self) -> float:
-        """How much more an example costs in the last quarter than in the first, in units of fixed work."""
-        first, last = (median(piece.stream / piece.fixed for piece in q) for q in self._quarters)
+        """How much more an example costs in the last quarter than in the first, in units of the twin's."""
+        first, last = (median(piece.stream / piece.twin for piece in q) for q in self._quarters)
         return last / first - 1
 
     @property
@@ -107,12 +107,12 @@ class Meter(tqdm):
 
     monitor_interval = 0
 
-    def __init__(self, *args: Any, total: int, slices: int, **options: Any) -> None:
+    def __init__(self, *args: Any, total: int, twin: Twin, slices: int, **options: Any) -> None:
         super().__init__(*args, **{**options, "total": total, "disable": True})
         self.slices: list[Slice] = []
         self._length = max(1, total // slices // BETWEEN) * BETWEEN
-        self._seen, self._stream, self._fixed = 0, 0.0, 0.0
-        self._work, self._since = FixedWork(), time.process_time()
+        self._seen, self._stream, self._twins = 0, 0.0, 0.0
+        self._twin, self._since = twin, time.process_time()
 
     def update(self, n: float | None = 1) -> bool | None:
         """Count examples, and measure now and then."""
@@ -120,27 +120,33 @@ class Meter(tqdm):
         if self._seen % BETWEEN == 0:
             paused = time.process_time()
             self._stream += paused - self._since
-            self._work.do()
+            self._twin.learn()
             self._since = time.process_time()
-            self._fixed += self._since - paused
+            self._twins += self._since - paused
             if self._seen == self._length:
-                self.slices.append(Slice(self._seen, self._stream, self._fixed, resident()))
-                self._seen, self._stream, self._fixed = 0, 0.0, 0.0
+                self.slices.append(Slice(self._seen, self._stream, self._twins, resident()))
+                self._seen, self._stream, self._twins = 0, 0.0, 0.0
         return None
 
 
-class FixedWork:
-    """Work of a replay learner's kind, a millisecond or less: shuffles, and arithmetic on a vector."""
+class Twin:
+    """A learner of the same kind that stays where it was when its memory had filled."""
 
-    def __init__(self) -> None:
-        self._random, self._order = random.Random(0), list(range(200))
-        self._weights = torch.zeros(25_000)
+    def __init__(self, options: list[str]) -> None:
+        args, tasks = parse(options), data.load("data/", DATA)
+        torch.manual_seed(0)
+        self._net = importlib.import_module(f"model.{args.model}").Net(
+            tasks.n_inputs, tasks.n_outputs, len(tasks), args
+        )
+        self._x, self._y = tasks.train[0].x(slice(None)), tasks.train[0].y
+        self._net.observe(self._x, 0, self._y)
+        self._weights, self._age = self._net.weights.snapshot(), self._net.memory.age
 
-    def do(self) -> None:
-        """Do it once."""
-        for _ in range(5):
-            self._random.shuffle(self._order)
-            self._weights.clone().sub_(self._weights).mul_(0.5)
+    def learn(self) -> None:
+        """Learn from a batch, and go back."""
+        self._net.observe(self._x[:BATCH], 0, self._y[:BATCH])
+        self._net.weights.flat.copy_(self._weights)
+        self._net.memory.age = self._age
 
 
 def resident() -> int:
@@ -154,18 +160,18 @@ def soak(learner: str, examples: int, slices: int = SLICES) -> Soaked:
     total = n_epochs * EPOCH
     meters: list[Meter] = []
 
+    options = f"--model {learner} --data_file {DATA} --batch_size {BATCH} {OPTIONS}".split()
+    twin = Twin(options)
+
     def bar(*args: Any, **options: Any) -> Meter:
-        meters.append(Meter(*args, slices=slices, **options))
+        meters.append(Meter(*args, twin=twin, slices=slices, **options))
         return meters[-1]
 
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
-        options = (
-            f"--model {learner} {OPTIONS} --n_epochs {n_epochs} --threads 1 --save_path {folder} "
-            f"--batch_size {BATCH} --log_every {total // BATCH // EVALUATIONS} "
-            f"--checkpoint_every {total // CHECKPOINTS}"
-        )
+        often = f"--log_every {total // BATCH // EVALUATIONS} --checkpoint_every {total // CHECKPOINTS}"
+        stream = f"--n_epochs {n_epochs} --save_path {folder} {often}".split()
         with contextlib.redirect_stdout(nowhere):
-            status = mer.run(options.split(), mer.Place(bar=bar))
+            status = mer.run([*options, *stream], mer.Place(bar=bar))
     if status:
         raise SystemExit(f"soak.py: {learner}: main.py ended with status {status}")
     return Soaked(learner, meters[0].slices)

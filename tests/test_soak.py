@@ -36,9 +36,10 @@ def test_a_stream_needs_no_more_memory_and_no_more_time_as_it_goes_on(soak: Modu
 
 
 def test_a_leak_and_a_slowdown_show(soak: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    add, kept = Reservoir.add, []
+    add = Reservoir.add
 
     def leaking(memory: Reservoir, x: torch.Tensor, y: torch.Tensor, t: int) -> None:
+        kept = vars(memory).setdefault("kept", [])
         kept.append(x.clone())
         sum(range(5 * len(kept)))
         add(memory, x, y, t)
