@@ -24,6 +24,8 @@ from model.engine import NativeEngine
 
 HERE = Path(__file__).parent
 Thunk = Callable[[], object]
+TURN = 0.05
+"""Seconds that a turn of the reference takes, or one call where that takes longer."""
 
 
 @dataclass
@@ -44,8 +46,8 @@ class Row:
 def side_by_side(ours: tuple[Thunk, int], reference: tuple[Thunk, int], repeats: int) -> tuple[float, float]:
     """Median microseconds of each, a unit being one of the pieces of work that a call makes.
 
-    The two take turns, ours as often in a turn as about as long as the reference takes, so that whatever else
-    the machine does falls on both.
+    The two take turns, so that whatever else the machine does falls on both: turns of many calls, so that
+    what the other left in the caches does not count, ours about a quarter as long as the reference's.
     """
 
     def timed(thunk: Thunk, times: int) -> float:
@@ -56,8 +58,10 @@ def side_by_side(ours: tuple[Thunk, int], reference: tuple[Thunk, int], repeats:
 
     (quick, quick_units), (slow, slow_units) = ours, reference
     quick(), slow()
-    times = max(1, round(timed(slow, 1) / max(timed(quick, 3), 1e-7) / 4))
-    pairs = [(timed(quick, times), timed(slow, 1)) for _ in range(repeats)]
+    once = timed(slow, 1)
+    slow_times = max(1, round(TURN / once))
+    quick_times = max(1, round(slow_times * once / max(timed(quick, 3), 1e-7) / 4))
+    pairs = [(timed(quick, quick_times), timed(slow, slow_times)) for _ in range(repeats)]
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
     return a / quick_units * 1e6, b / slow_units * 1e6
 

@@ -35,7 +35,8 @@ def opened(path: str | os.PathLike[str], mmap: bool = False) -> Any:
     Raises:
         Exception: nearly any, the file being damaged, hostile or foreign; there is no warning beside it.
     """
-    with warnings.catch_warnings():
-        # Of a pickle that torch.save did not write it warns, and mostly fails on it next.
-        warnings.filterwarnings("error", message="Detected pickle protocol")
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    with warnings.catch_warnings(record=True) as warned:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    if warned:  # The pickle is not torch.save's, which mostly fails, but not always.
+        raise ValueError(str(warned[0].message))
+    return content

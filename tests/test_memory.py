@@ -108,6 +108,15 @@ def test_a_draw_takes_no_more_than_there_is(engine, replay_draws):
         assert all(1 <= slot <= len(memory) for slot in slots)
 
 
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (7, 3), (5120, 100), (1_000_000, 625)])
+def test_uniform_draws_are_those_of_random_choices(n, k):
+    random.seed(n)
+    expected, after = random.choices(range(n), k=k), random.getstate()
+    random.seed(n)
+    assert uniform_draw(n, k).tolist() == expected
+    assert random.getstate() == after
+
+
 @pytest.mark.parametrize("replay_draws", ["shuffle", "uniform"])
 def test_draws_are_uniform_and_with_replacement(engine, replay_draws):
     random.seed(2)
