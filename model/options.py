@@ -49,6 +49,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     parser = build_parser()
     args, unknown = parser.parse_known_args(argv)
+    for name, value in vars(args).items():
+        if value == []:  # What argparse makes of `--name=--`.
+            parser.error(f"--{name}: it needs a value")
     if args.model not in LEARNERS and args.model not in (known := learners()):
         nearest = difflib.get_close_matches(args.model, known, 1)
         hint = f" Did you mean {nearest[0]}?" if nearest else ""

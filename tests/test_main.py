@@ -127,6 +127,8 @@ BAD_OPTIONS = {
     "--data_file small_rotation.pt": "did you mean small_rotations.pt",
     "--learning_rate 0.1": "--learning_rate.*no such option for online",
     "--momentum": "--momentum",
+    "--batch_size=--": "--batch_size",
+    "--model=--": "--model",
     "0.1": "0.1",
 }
 
