@@ -48,9 +48,8 @@ def _content(path: Path) -> object:
         raise _Refused("is not a file")
     try:
         mapped = _can_be_mapped(path)
-        with warnings.catch_warnings():
-            # Of a file that torch.save did not write it warns, fails on it next, and one line is enough.
-            warnings.simplefilter("ignore")
+        # Of a file that torch.save did not write it warns, fails on it next, and one line is enough.
+        with warnings.catch_warnings(record=True):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, _Refused):
         raise

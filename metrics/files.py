@@ -37,6 +37,7 @@ def opened(path: str | os.PathLike[str], mmap: bool = False) -> Any:
     """
     with warnings.catch_warnings(record=True) as warned:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    if warned:  # The pickle is not torch.save's, which mostly fails, but not always.
-        raise ValueError(str(warned[0].message))
+    for warning in warned:
+        if "pickle protocol" in str(warning.message):  # Not torch.save's, which mostly fails, but not always.
+            raise ValueError(str(warning.message))
     return content
