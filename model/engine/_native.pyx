@@ -305,11 +305,14 @@ cdef class Net:
     cdef float *flat
     cdef float *sum
     cdef int64_t floats
+    cdef int64_t others
 
     def __cinit__(self, uintptr_t flat, int64_t floats, list layers):
         """`layers`: (n_in, n_out, wide, address of the weights, address of the bias) of each."""
         cdef int64_t i
         self.flat, self.floats = <float *> flat, floats
+        # How many of them are another network's.
+        self.others = floats - sum([(n_in + 1) * wide for n_in, _, wide, _, _ in layers])
         self.net.n_layers = len(layers)
         self.net.layers = <mer_layer *> PyMem_Malloc(len(layers) * sizeof(mer_layer))
         if self.net.layers == NULL:
@@ -397,7 +400,8 @@ cdef class Net:
         """to = the gradient of a weighted sum of losses, by default their mean."""
         cdef float check = 0.0
         cdef int64_t i = 0, some
-        if n == 0:
+        # The first examples write what is this network's.
+        if n == 0 or self.others:
             memset(to, 0, self.floats * sizeof(float))
         while i < n:
             some = min(n - i, MER_CHUNK)
