@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -39,7 +40,9 @@ class ResultFiles:
                 pass
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ResultError(f"--save_path {folder}: cannot write {name} there: {reason}") from error
+            if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+                reason = f"{reason}: {name}"
+            raise ResultError(f"--save_path {folder}: cannot write there: {reason}") from error
         self.stem = os.path.join(folder, name)
 
     def save(

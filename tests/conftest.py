@@ -1,5 +1,6 @@
 """What many tests share: the engines, the two small data sets as files, a run of main.py in this process."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import main
 from data.tasks import BUILDERS
 from data.write import GemFile
 from model.engine import native
+
+# Where the tests run behind a shell's &, Ctrl-C is ignored, and by whatever they start too: some send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["torch", "native"])

@@ -285,16 +285,17 @@ def scheduler(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes
 
 def test_two_sweeps_at_once_share_the_work(folder: Path, scheduler: tuple[str, list]) -> None:
     address, _ = scheduler
-    asked = [command(folder, f"--seed {seed} --n_epochs 5") for seed in range(8)]
+    # Runs that last: one sweep may be seconds ahead of the other.
+    asked = [command(folder, lasting(f"--seed {seed}")) for seed in range(6)]
     with (
         sweeping(folder, asked, "--scheduler", address) as one,
         sweeping(folder, asked[::-1], "--scheduler", address) as other,
     ):
         said = [going.communicate(timeout=PATIENT) for going in (one, other)]
     assert (one.returncode, other.returncode) == (0, 0), said
-    assert seeds(folder) == list(range(8))
-    assert sorted(len(out.splitlines()) for out, _ in said)[-1] < 8
-    assert sum(len(out.splitlines()) for out, _ in said) == 8
+    assert seeds(folder) == list(range(6))
+    assert sorted(len(out.splitlines()) for out, _ in said)[-1] < 6
+    assert sum(len(out.splitlines()) for out, _ in said) == 6
     assert list((folder / "results" / ".claims").iterdir()) == []
 
 
