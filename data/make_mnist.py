@@ -17,7 +17,10 @@ from .place import appearing
 
 
 def make(folder: Path, file: Path = mnist.FILE) -> None:
-    """Write `file` from the four IDX files in `folder`: the same bytes on every machine with the common zlib.
+    """Write `file` from the four IDX files in `folder`.
+
+    The arrays are packed into the same bytes on every machine with the common zlib; the archive's headers
+    depend on Python's version too.
 
     Raises:
         DataError: an IDX file is missing or is not the one published.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def test_damaged_mnist_is_noticed(damage: str, tmp_path: Path, monkeypatch: pyte
     assert "\n" not in str(refusal.value)
 
 
+def packed(file: Path) -> list[tuple[str, int, int]]:
+    """Each array's name, checksum and packed size: headers around them differ between versions of Python."""
+    with zipfile.ZipFile(file) as archive:
+        return [(entry.filename, entry.CRC, entry.compress_size) for entry in archive.infolist()]
+
+
 def test_mnist_can_be_made_again(tmp_path: Path) -> None:
     if "ng" in zlib.ZLIB_RUNTIME_VERSION:
         pytest.skip("zlib-ng packs the same arrays into other bytes")
@@ -59,7 +66,7 @@ def test_mnist_can_be_made_again(tmp_path: Path) -> None:
             (tmp_path / idx.name).write_bytes(idx.header + archive[key].tobytes())
     made = tmp_path / "mnist.npz"
     make_mnist.make(tmp_path, made)
-    assert made.read_bytes() == mnist.FILE.read_bytes()
+    assert packed(made) == packed(mnist.FILE)
 
 
 def test_mnist_is_made_of_its_own_files_only(tmp_path: Path) -> None:
@@ -83,9 +90,9 @@ def test_built_data_sets_are_always_the_same(name: str, tmp_path: Path) -> None:
     np.random.seed(7)
     random.seed(7)
     states = generator_states()
-    start = time.perf_counter()
+    start = time.process_time()
     built = data.load(str(tmp_path), name)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert generator_states() == states
     assert built.fingerprint == FINGERPRINTS[name]
     assert (len(built), built.n_inputs, built.n_outputs) == (N_TASKS[name], 784, 10)
