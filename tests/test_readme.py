@@ -68,3 +68,10 @@ def test_every_learner_has_its_row():
 def test_files_that_the_readme_names_exist():
     for name in re.findall(r"\]\(([\w./-]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_table_is_the_reference_one():
+    (shown,) = re.findall(r"<!-- results/reference/table.md -->\n(.*?)<!-- end -->", README, re.S)
+    rows = re.findall(r"^\|.*$", shown, re.M)
+    assert rows == re.findall(r"^\|.*$", (ROOT / "results" / "reference" / "table.md").read_text(), re.M)
+    assert len(rows) == 60 + 3 * 2
