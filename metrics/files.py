@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -26,17 +26,17 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def opened(path: str | os.PathLike[str], mmap: bool = False) -> Any:
+def opened(file: str | os.PathLike[str] | IO[bytes], mmap: bool = False) -> Any:
     """What torch.save wrote, on the CPU; nothing in the file is run.
 
     Args:
-        mmap: map the tensors into memory rather than read them.
+        mmap: map the tensors into memory rather than read them; for a file that has a path.
 
     Raises:
         Exception: nearly any, the file being damaged, hostile or foreign; there is no warning beside it.
     """
     with warnings.catch_warnings(record=True) as warned:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     for warning in warned:
         if "pickle protocol" in str(warning.message):  # Not torch.save's, which mostly fails, but not always.
             raise ValueError(str(warning.message))

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-import torch
 from filelock import FileLock, Timeout
 
 from metrics import ResultFiles
-from metrics.files import appearing
+from metrics.files import appearing, opened
 
 
 class Claim:
@@ -110,7 +109,7 @@ def run_of(file: Path | IO[bytes]) -> str:
         ValueError: it is no result, or one without an identity.
     """
     try:
-        args = torch.load(file, weights_only=True, mmap=isinstance(file, Path), map_location="cpu")[5]
+        args = opened(file, mmap=isinstance(file, Path))[5]
         return str(args["run"])
     except Exception as error:  # A foreign or damaged pickle makes the unpickler raise nearly anything.
         raise ValueError(f"{file} is not the result of a run") from error
