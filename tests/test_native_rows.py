@@ -22,7 +22,8 @@ from native_cases import (
 
 from data.dataset import Examples
 from model.common import relu_between
-from model.engine.native import NativeEngine, SparseRows
+from model.engine.native import NativeEngine
+from model.engine.sparse import SparseRows
 from model.engine.torch_engine import TorchEngine
 from model.engine.weights import Weights
 

@@ -10,7 +10,8 @@ from argparse import Namespace
 
 from torch import nn
 
-from .native import NativeEngine, SparseRows, unavailable
+from .native import NativeEngine, unavailable
+from .sparse import SparseRows
 from .torch_engine import DenseRows, Examples, TorchEngine
 from .weights import Weights
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import reduce
 
 import torch
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from . import generator
+from .sparse import Batch, SparseRows, TestSet, plain, pointer, sparse_images
 from .threads import on_threads
 from .torch_engine import Examples
 from .weights import Weights, padded
@@ -38,88 +38,6 @@ COLUMNS = 16384
 def unavailable() -> str | None:
     """Why the native engine cannot be used here, in one line; None where it can."""
     return _reason
-
-
-class SparseRows:
-    """Input rows kept for replay, each as its nonzero values."""
-
-    def __init__(self, n_inputs: int) -> None:
-        self._rows = _native.Rows(n_inputs)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def put(self, slot: int, x: torch.Tensor) -> None:
-        """Write one row (n_inputs,) at a slot in use, or at the next one, `len(rows)`."""
-        x = _plain(x, torch.float32)
-        if x.shape != (self._rows.n_inputs,):
-            raise ValueError(f"a row of shape {tuple(x.shape)} does not fit {self._rows.n_inputs} inputs")
-        self._rows.put(slot, x.data_ptr())
-
-    def extend(self, x: torch.Tensor) -> None:
-        """Write rows (B, n_inputs) at the next slots."""
-        x = _plain(x, torch.float32)
-        if x.dim() != 2 or x.shape[1] != self._rows.n_inputs:
-            raise ValueError(f"rows of shape {tuple(x.shape)} do not fit {self._rows.n_inputs} inputs")
-        self._rows.extend(x.data_ptr(), len(x))
-
-    def dense(self) -> torch.Tensor:
-        """All rows, float32 (len, n_inputs)."""
-        rows = torch.empty(len(self), self._rows.n_inputs)
-        for slot, row in enumerate(rows):
-            self._rows.write_dense(slot, row.data_ptr())
-        return rows
-
-    def all(self) -> Batch:
-        """All rows, in order, as inputs for this engine."""
-        return Batch(self._rows)
-
-    def __getitem__(self, slots: torch.Tensor) -> Batch:
-        """The rows at `slots`, int64 (B,), in that order, as inputs for this engine."""
-        return Batch(self._rows, slots)
-
-
-class Batch:
-    """Rows of a store, in the order of their slots, int64 (B,), or all of them; nothing is copied.
-
-    Attributes:
-        address: of the slots; 0 for all rows.
-    """
-
-    __slots__ = ("_asked", "_length", "_listed", "_slots", "address", "rows")
-
-    def __init__(self, rows: _native.Rows, slots: torch.Tensor | None = None) -> None:
-        self.rows = rows
-        self._slots = None if slots is None else _plain(slots, torch.int64)
-        self._length = len(rows if slots is None else slots)
-        self.address = _pointer(self._slots)
-        self._asked: int | None = None
-        self._listed: _native.Listed | None = None
-
-    def __len__(self) -> int:
-        return self._length
-
-    def chunk(self, pieces: int) -> list[Batch]:
-        """The batch in so many pieces of about the same length, or fewer."""
-        slots = torch.arange(len(self)) if self._slots is None else self._slots
-        return [Batch(self.rows, some) for some in slots.chunk(pieces)]
-
-    def listed(self) -> _native.Listed | None:
-        """The rows in the form that is read fastest and takes longest to make: from the second time that
-        they are asked for, none of their store having been written over in between.
-        """
-        if self._asked != self.rows.overwritten:
-            self._asked, self._listed = self.rows.overwritten, None
-        elif self._listed is None:
-            self._listed = _native.Listed(self.rows, self.address, len(self))
-        return self._listed
-
-
-class TestSet:
-    """A task's test examples: sparse images, which tasks share, and the task's pixel map."""
-
-    def __init__(self, images: SparseRows, pixel_map: torch.Tensor | None) -> None:
-        self.images, self.pixel_map = images, pixel_map
 
 
 class NativeEngine:
@@ -163,12 +81,12 @@ class NativeEngine:
 
     def test_set(self, examples: Examples) -> TestSet:
         """A task's test examples in the form that `scores` reads fastest."""
-        return TestSet(_sparse(examples.images), examples.pixel_map)
+        return TestSet(sparse_images(examples.images), examples.pixel_map)
 
     def sgd(self, x: torch.Tensor | Batch, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
         """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
         x, y, scale = self._batch(x), _labels(x, y), _floats(scale, len(x))
-        _check(self._net.sgd(x.rows, x.address, y.data_ptr(), _pointer(scale), len(x), self._lr))
+        _check(self._net.sgd(x.rows, x.address, y.data_ptr(), pointer(scale), len(x), self._lr))
 
     def step(
         self,
@@ -183,7 +101,7 @@ class NativeEngine:
         to the gradient: a diagonal quadratic penalty such as EWC's, however many terms it sums.
         """
         x, y, weight = self._batch(x), _labels(x, y), _in_sum(weight, len(x))
-        where = x.address, y.data_ptr(), _pointer(weight)
+        where = x.address, y.data_ptr(), pointer(weight)
         _check(self._net.step(x.rows, *where, len(x), self._lr, self._pull(pull) if pull else None))
 
     def gradient(
@@ -255,7 +173,7 @@ class NativeEngine:
                 raise ValueError(f"inputs of shape {tuple(x.shape)}: give (B, {self._n_inputs})")
             length, width = x.shape
             rows = _native.Rows(width)
-            x = _plain(x, torch.float32)
+            x = plain(x, torch.float32)
             rows.extend(x.data_ptr(), length)
             x = Batch(rows)
         if x.rows.n_inputs != self._n_inputs:
@@ -266,7 +184,7 @@ class NativeEngine:
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None, out: torch.Tensor
     ) -> None:
         x, y, weight = self._batch(x), _labels(x, y), _in_sum(weight, len(x))
-        where = x.address, y.data_ptr(), _pointer(weight)
+        where = x.address, y.data_ptr(), pointer(weight)
         _check(self._net.gradient(x.rows, *where, len(x), out.data_ptr(), x.listed()))
 
     def _pull(self, pull: tuple[torch.Tensor, torch.Tensor]) -> _native.Pull:
@@ -283,14 +201,14 @@ class NativeEngine:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
         if vector.shape != self._weights.flat.shape:
             raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
-        vector = _plain(vector, torch.float32)
+        vector = plain(vector, torch.float32)
         return vector if vector.data_ptr() % 64 == 0 else vector.clone()
 
     def _vectors(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors laid out like the weights, (K, P), as the kernels read them."""
         if vectors.dim() != 2 or vectors.shape[1] != len(self._weights.flat):
             raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
-        return _plain(vectors, torch.float32)
+        return plain(vectors, torch.float32)
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
         """The first layer's rows as weights of the images' own pixels, float32 (n_pixels, wide).
@@ -305,23 +223,10 @@ class NativeEngine:
         return torch.zeros(n_pixels, wide).index_add_(0, pixel_map[shown], rows[shown])
 
 
-_sparse_images: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-
-
-def _sparse(images: torch.Tensor) -> SparseRows:
-    """Images (N, P), grey levels divided by 255, as sparse rows: one copy serves all tasks and engines."""
-    if images not in _sparse_images:
-        rows = SparseRows(images.shape[1])
-        for some in images.split(1000):
-            rows.extend(some / 255 if images.dtype == torch.uint8 else some)
-        _sparse_images[images] = rows
-    return _sparse_images[images]
-
-
 def _labels(x: Batch, y: torch.Tensor) -> torch.Tensor:
     if y.dim() != 1 or len(y) != len(x):
         raise ValueError(f"labels of shape {tuple(y.shape)} for {len(x)} inputs")
-    return _plain(y, torch.int64)
+    return plain(y, torch.int64)
 
 
 def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:
@@ -329,25 +234,13 @@ def _floats(values: torch.Tensor | None, length: int) -> torch.Tensor | None:
         return None
     if values.shape != (length,):
         raise ValueError(f"{tuple(values.shape)} weights for {length} inputs")
-    return _plain(values, torch.float32)
+    return plain(values, torch.float32)
 
 
 def _in_sum(weight: torch.Tensor | None, length: int) -> torch.Tensor | None:
     if weight is None and not length:
         raise FloatingPointError("the loss is nan: it is the mean of no rows")
     return _floats(weight, length)
-
-
-def _plain(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A tensor as the kernels read it: of this type, contiguous, on the CPU."""
-    # Asking first costs a tenth of conversions that convert nothing, and most calls are for one example.
-    if tensor.dtype is dtype and tensor.is_cpu and tensor.is_contiguous():
-        return tensor
-    return tensor.detach().to("cpu", dtype).contiguous()
-
-
-def _pointer(tensor: torch.Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _check(loss: float) -> None:
