@@ -51,7 +51,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
-        void (*gram)(const float *, int64_t, int64_t, int64_t, double *, double *) noexcept nogil
+        void (*gram)(const float *, int64_t, int64_t, int64_t, int64_t, double *, double *) noexcept nogil
         void (*combine)(const float *, int64_t, int64_t, int64_t, const double *, float *) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
         void (*draw_32)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint32_t *) noexcept nogil
@@ -426,15 +426,18 @@ cdef class Net:
         PyMem_Free(chosen)
 
 
-def gram(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t products):
-    """The products, n x n doubles, of n rows of `length` floats, whole lines, `stride` floats apart."""
-    cdef int64_t size = (n + 3) * (256 + 8 * (n + 3)) * sizeof(double)
-    cdef double *scratch = <double *> aligned_alloc(64, size)
+def gram(uintptr_t rows, int64_t n, int64_t stride, int64_t length, int64_t chunk, uintptr_t products):
+    """The products, n x n doubles, of n rows of `length` floats, `stride` floats apart.
+
+    `length` and `chunk`, the columns that are taken at a time, are whole lines of 16 floats.
+    """
+    cdef int64_t size = ((n + 3) * (chunk + 1) + 8 * (n + 1) * (n + 1)) * sizeof(double)
+    cdef double *scratch = <double *> aligned_alloc(64, (size + 63) // 64 * 64)
     if scratch == NULL:
         raise MemoryError()
     with nogil:
         memset(scratch, 0, size)
-        kernels.gram(<const float *> rows, n, stride, length, scratch, <double *> products)
+        kernels.gram(<const float *> rows, n, stride, length, chunk, scratch, <double *> products)
     free(scratch)
 
 

@@ -34,6 +34,9 @@ except ValueError as error:
 COLUMNS = 16384
 """Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""
 
+CHUNK = 96
+"""The fewest of them that products of vectors are made of at a time."""
+
 
 def unavailable() -> str | None:
     """Why the native engine cannot be used here, in one line; None where it can."""
@@ -64,6 +67,7 @@ class NativeEngine:
             )
             for layer in layers
         ]
+        self._gradients = torch.empty(0, len(weights.flat))
         self._pulled: tuple[list[tuple[int, int]], _native.Pull, tuple[torch.Tensor, ...]] | None = None
         self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
 
@@ -113,8 +117,11 @@ class NativeEngine:
         return gradient
 
     def gradients(self, batches: Sequence[tuple[torch.Tensor | Batch, torch.Tensor]]) -> torch.Tensor:
-        """The gradient of each batch's mean loss, float32 (len(batches), P)."""
-        gradients = torch.empty(len(batches), len(self._weights.flat))
+        """The gradient of each batch's mean loss, float32 (len(batches), P), until the next call."""
+        # Kept: of tens of megabytes, pages fresh from the system would cost more than the gradients.
+        if len(self._gradients) < len(batches):
+            self._gradients = torch.empty(len(batches), len(self._weights.flat))
+        gradients = self._gradients[: len(batches)]
         on_threads(
             self._threads,
             [(self._gradient, x, y, None, row) for (x, y), row in zip(batches, gradients, strict=True)],
@@ -124,10 +131,13 @@ class NativeEngine:
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
         """The products of vectors laid out like the weights, float32 (K, P): float64 (K, K)."""
         vectors = self._vectors(vectors)
-        slices = _slices(vectors)
+        # In chunks of an input's weights, or of a few inputs': those are zero together.
+        wide = self._layers[0][2]
+        chunk = min(wide * -(-CHUNK // wide), 2 * CHUNK)
+        slices = _slices(vectors, COLUMNS // chunk * chunk)
         parts = [torch.empty(len(vectors), len(vectors), dtype=torch.float64) for _ in slices]
         pairs = zip(slices, parts, strict=True)
-        on_threads(self._threads, [(_native.gram, *piece, part.data_ptr()) for piece, part in pairs])
+        on_threads(self._threads, [(_native.gram, *piece, chunk, part.data_ptr()) for piece, part in pairs])
         return reduce(torch.add, parts)
 
     def combination(self, factors: Sequence[float], vectors: torch.Tensor) -> torch.Tensor:
@@ -138,7 +148,7 @@ class NativeEngine:
         if len(factors) != len(vectors):
             raise ValueError(f"{len(factors)} factors for {len(vectors)} vectors")
         by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self._weights.flat)
-        pairs = zip(_slices(vectors), combined.split(COLUMNS), strict=True)
+        pairs = zip(_slices(vectors, COLUMNS), combined.split(COLUMNS), strict=True)
         on_threads(
             self._threads,
             [(_native.combine, *piece, by.data_ptr(), part.data_ptr()) for piece, part in pairs],
@@ -248,7 +258,7 @@ def _check(loss: float) -> None:
         raise FloatingPointError(f"the loss is {loss}")
 
 
-def _slices(vectors: torch.Tensor) -> list[tuple[int, int, int, int]]:
+def _slices(vectors: torch.Tensor, columns: int) -> list[tuple[int, int, int, int]]:
     """Vectors (K, P) by columns, as the kernels take them: (address, K, P, columns) of each slice."""
     address, (n, stride) = vectors.data_ptr(), vectors.shape
-    return [(address + 4 * at, n, stride, min(COLUMNS, stride - at)) for at in range(0, stride, COLUMNS)]
+    return [(address + 4 * at, n, stride, min(columns, stride - at)) for at in range(0, stride, columns)]

@@ -126,7 +126,7 @@ class TorchEngine:
         return gradient
 
     def gradients(self, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-        """The gradient of each batch's mean loss, float32 (len(batches), P)."""
+        """The gradient of each batch's mean loss, float32 (len(batches), P), until the next call."""
         return torch.stack([self.gradient(x, y) for x, y in batches])
 
     def gram(self, vectors: torch.Tensor) -> torch.Tensor:
