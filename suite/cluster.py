@@ -23,6 +23,14 @@ DEATHS = 2
 
 CONNECT_SECONDS = 15
 
+SELDOM = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Dask samples a worker's stack a hundred times a second, and looks at its own event loops fifty times. With
+two workers that takes a tenth of a core, and nobody sees what it finds."""
+
 
 def check_installed(slurm: bool) -> None:
     """SweepError where a package is missing, with the way to get it."""
@@ -46,7 +54,7 @@ def connect(options: Namespace, runs: int) -> Iterator[Client]:
     from dask.system import CPU_COUNT
     from distributed import Client
 
-    dask.config.set({"distributed.scheduler.allowed-failures": DEATHS})
+    dask.config.set({"distributed.scheduler.allowed-failures": DEATHS, **SELDOM})
     for logger in ("distributed", "distributed.client"):  # What the user needs to know, the sweep says.
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
