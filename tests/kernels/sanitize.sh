@@ -25,6 +25,7 @@ cp built/model/engine/_native.*.so model/engine/ # fails where the optional exte
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
 export MER_TEST_EXAMPLES="${MER_TEST_EXAMPLES:-20}"
-nm -D model/engine/_native.*.so | grep -q __asan_report
-nm -D model/engine/_native.*.so | grep -q __ubsan_handle
+# Not grep -q, which would leave at the first line and have nm fail on a closed pipe.
+nm -D model/engine/_native.*.so | grep __asan_report > /dev/null
+nm -D model/engine/_native.*.so | grep __ubsan_handle > /dev/null
 python -m pytest -q -p no:cacheprovider --capture=sys tests/test_native_{verbs,edges,rows,draws}.py "$@"
