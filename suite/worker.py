@@ -1,33 +1,91 @@
-"""One run on a worker: main.py's own, in the worker's process, its two files sent back as bytes."""
+"""One run on a worker: ordered from a process beside it, its two files sent back as bytes."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import io
 import os
+import pickle
+import subprocess
+import sys
 import tempfile
 import threading
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from distributed import Reschedule, Status, Worker, get_worker
-from tqdm import tqdm
 
-import main
-from metrics.identity import ROOT, code_version
+from .cluster import DEATHS
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout that this worker uses."""
+
+
+class Runner:
+    """A process of suite/runner.py: starts when there is something to do, ends with this one or before."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def perform(self, order: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Do a run, in a new process if the one there has imported other code than is asked for.
+
+        Args:
+            order: the arguments of suite.runner.perform but the last two.
+            goes_on: called with each progress; the run is stopped when it says no.
+
+        Returns:
+            What suite.runner.perform does.
+
+        Raises:
+            EOFError, OSError: the process has died.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            self.end()  # It died of no run.
+        is_new = self._process is None
+        reply = self._answer(order, goes_on)
+        if reply["status"] is None:
+            self.end()
+            if not is_new:
+                reply = self._answer(order, goes_on)
+        return reply
+
+    def _answer(self, order: dict[str, Any], goes_on: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        if self._process is None:
+            command = [sys.executable, "-m", "suite.runner"]
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe)
+        orders, replies = self._process.stdin, self._process.stdout
+        assert orders and replies
+        pickle.dump(order, orders)
+        orders.flush()
+        while "status" not in (reply := pickle.load(replies)):
+            if not goes_on(reply):
+                self._process.terminate()
+        return reply
+
+    def end(self) -> int | None:
+        """End the process, if there is one; its exit status, the negative of the signal it died of before."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        assert process.stdin and process.stdout
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.stdout.close()
+        return process.wait()
+
+
+_RUNNER = Runner()
 
 _ONE_AT_A_TIME = threading.Lock()
-"""A run has its process's random generators to itself, however many threads the worker has."""
+"""A run has the runner to itself, however many threads the worker has."""
 
 
 def perform(
     argv: list[str], model: str, data_path: str, run: str, code: str, claim: tuple[str, str], topic: str
 ) -> dict[str, Any]:
-    """Do a run.
+    """Do a run; where its process dies of it, again, but not for ever.
 
     Args:
         argv: its command line, after main.py.
@@ -40,56 +98,50 @@ def perform(
 
     Returns:
         status: main.py's exit status.
-        said: GEM's one-liner, or if the status is not 0 what main.py said last.
+        said: GEM's one-liner, or if the status is not 0 what went wrong.
         files: the content of its files, by their names.
 
     Raises:
         RuntimeError: the worker is not fit for it; the message is one line for the user.
     """
-    worker, stop = get_worker(), threading.Event()
-    if code_version(model) != code:
-        raise RuntimeError(
-            f"{worker.address}: the checkout {ROOT} holds other code behind model/{model}.py, or did when "
-            "the worker first ran; bring it to the same state and start the worker again"
-        )
-    report = functools.partial(_report, worker, str(worker.get_current_task()), stop, topic)
+    worker = get_worker()
+    key = str(worker.get_current_task())
     checkpoints = Path(_shared_folder(*claim) or os.path.dirname(worker.local_directory))
-    if any(checkpoints.glob(f"*_{run}.checkpoint")):
-        argv = [*argv, "--resume", "yes"]
+
+    def goes_on(progress: dict[str, Any]) -> bool:
+        worker.log_event(topic, {"key": key, **progress})
+        return _is_wanted(worker, key)
+
     with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(dir=worker.local_directory) as folder:
-        bar = functools.partial(Reporter, report=report)
-        status, out, err = _run(
-            argv, main.Place(os.path.join(ROOT, data_path), folder, str(checkpoints), bar, stop)
-        )
+        places = (os.path.join(ROOT, data_path), folder, str(checkpoints))
+        order = {"argv": argv, "model": model, "code": code, "places": places}
+        for _ in range(1 + DEATHS):
+            if any(checkpoints.glob(f"*_{run}.checkpoint")):
+                order["argv"] = [*argv, "--resume", "yes"]
+            try:
+                outcome = _RUNNER.perform(order, goes_on)
+                break
+            except (EOFError, OSError, pickle.UnpicklingError):
+                status = _RUNNER.end()
+                if not _is_wanted(worker, key):
+                    raise Reschedule from None
+                outcome = {"status": 1, "said": f"its process ended with status {status}, {1 + DEATHS} times"}
+        if outcome["status"] is None:
+            raise RuntimeError(
+                f"{worker.address}: the checkout {ROOT} holds other code behind model/{model}.py; bring it "
+                "to the same state"
+            )
+        if outcome.pop("stopped", False):
+            raise Reschedule  # Unless the sweep is over, another worker goes on from the checkpoint.
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-    if stop.is_set():
-        raise Reschedule  # Unless the sweep is over, another worker goes on from the checkpoint.
-    said = (err if status else out).strip().splitlines() or [f"exit status {status}"]
-    return {"status": status, "said": said[-1].removeprefix(os.path.join(folder, "")), "files": files}
+        return {**outcome, "said": outcome["said"].removeprefix(os.path.join(folder, "")), "files": files}
 
 
-class Reporter(tqdm):
-    """A progress bar that is shown elsewhere: about once a second it reports what there is to show."""
-
-    monitor_interval = 0
-
-    def __init__(self, *args: Any, report: Callable[..., None], **options: Any) -> None:
-        self._report, self._next = report, 0.0
-        super().__init__(*args, **{**options, "disable": False, "mininterval": 1, "miniters": 1})
-
-    def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Report, unless that was done just now."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 1
-            self._report(n=self.n, total=self.total, postfix=self.postfix or "")
-
-
-def _report(worker: Worker, key: str, stop: threading.Event, topic: str, **progress: int | str) -> None:
-    """Tell the sweep how far a run is; stop the run if nobody waits for it or the worker is to end."""
+def _is_wanted(worker: Worker, key: str) -> bool:
+    """Whether somebody waits for a run, and the worker is not to end."""
     task = worker.state.tasks.get(key)
-    if task is None or task.state != "executing" or worker.status not in (Status.running, Status.paused):
-        stop.set()
-    worker.log_event(topic, {"key": key, **progress})
+    executing = task is not None and task.state == "executing"
+    return executing and worker.status in (Status.running, Status.paused)
 
 
 def _shared_folder(claim: str, token: str) -> str | None:
@@ -98,19 +150,3 @@ def _shared_folder(claim: str, token: str) -> str | None:
         return str(Path(claim).parent.parent) if Path(claim).read_text() == token else None
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _run(argv: list[str], place: main.Place) -> tuple[int, str, str]:
-    """main.py's exit status, standard output and standard error."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = main.run(argv, place)
-        except SystemExit as error:
-            status = int(error.code or 0)
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            what = traceback.format_exception_only(error)[-1].strip()
-            print(f"{what} ({where.filename}, line {where.lineno})", file=err)
-            status = 1
-    return status, out.getvalue(), err.getvalue()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from argparse import Namespace
@@ -18,7 +19,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from distributed import Client
+import torch
+from distributed import Client, Worker
 from sweeping import command, lasting, results, seeds, write_data
 
 import sweep
@@ -43,8 +45,11 @@ def wait_for(happened: Callable[[], object]) -> None:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2), 2) as client:
-        # Both have loaded PyTorch before the first test, so that the runs of a test start together.
-        client.run(importlib.import_module, "suite.worker")
+        # Both have a process that has loaded PyTorch before the first test, so that the runs of a test start
+        # together.
+        with tempfile.TemporaryDirectory() as folder:
+            write_data(Path(folder))
+            perform(client, [command(Path(folder), f"--n_epochs 20 --seed {seed}") for seed in range(2)])
         yield client
 
 
@@ -79,17 +84,35 @@ def test_every_run_is_there_once_though_a_worker_is_killed(client: Client, folde
     assert {path.suffix for path in (folder / "results").iterdir() if path.is_file()} == {".pt", ".txt"}
 
 
-def test_a_run_alone_gives_the_same(client: Client, folder: Path) -> None:
-    assert perform(client, [command(folder, "--seed 4")]) == []
+@pytest.fixture
+def drawing(client: Client) -> Iterator[None]:
+    """Meanwhile the workers draw from Python's global generator, as Dask's own threads do at times."""
+
+    def draw(dask_worker: Worker) -> None:
+        enough = dask_worker.enough = threading.Event()
+
+        def draws() -> None:
+            while not enough.wait(0.0001):
+                random.random()
+
+        threading.Thread(target=draws, daemon=True).start()
+
+    client.run(draw)
+    yield
+    client.run(lambda dask_worker: dask_worker.enough.set())
+
+
+def test_a_run_alone_gives_the_same(client: Client, folder: Path, drawing: None) -> None:
+    asked = command(folder, "--seed 4 --threads 1 --model meralg1 --lr 0.03 --beta 0.1")
+    assert perform(client, [asked]) == []
     alone = subprocess.run(
-        [sys.executable, *command(folder, "--seed 4 --threads 1").split()[1:]],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    one, other = results(folder)
-    assert one == other
-    texts = [file.read_text() for file in (folder / "results").glob("*.txt")]
-    assert texts[0] == texts[1]
-    assert str(other) in alone.stdout
+        [sys.executable, *asked.split()[1:]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    one, other = sorted((folder / "results").glob("*.pt"))
+    assert [str(entry) for entry in torch.load(one)[:4]] == [str(entry) for entry in torch.load(other)[:4]]
+    assert torch.load(one)[5] == torch.load(other)[5]
+    assert one.with_suffix(".txt").read_text() == other.with_suffix(".txt").read_text()
+    assert str(torch.load(other)[5]) in alone.stdout
 
 
 def test_a_failed_run_is_reported_and_stops_no_other(
@@ -125,6 +148,45 @@ def test_a_run_that_kills_its_workers_has_failed(
     assert [run.args.seed for run in failed] == [666]
     assert seeds(folder) == [1, 2]
     assert "its worker died, 3 times" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_process_that_a_run_takes_with_it_is_replaced(
+    client: Client, folder: Path, times: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workers = sorted(client.run(os.getpid).values())
+    killed: list[psutil.Process] = []
+
+    def kill() -> None:
+        for _ in range(times):
+            wait_for(lambda: [each for each in runners(workers) if each not in killed])
+            saved = checkpoint_times()
+            wait_for(lambda saved=saved: checkpoint_times() - saved)
+            for each in set(runners(workers)) - set(killed):
+                killed.append(each)
+                each.kill()
+
+    def checkpoint_times() -> set[float]:
+        return {file.stat().st_mtime for file in (folder / "results").glob("*.checkpoint")}
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    failed = perform(client, [command(folder, lasting("--n_epochs 6"))])
+    killer.join()
+    if times == 1:
+        assert failed == []
+        assert results(folder)[0]["resume"]
+    else:
+        assert len(failed) == 1
+        assert "its process ended with status -9, 3 times" in capsys.readouterr().err
+    assert sorted(client.run(os.getpid).values()) == workers
+
+
+def runners(workers: list[int]) -> list[psutil.Process]:
+    """The processes in which these workers do their runs."""
+    children = [each for worker in workers for each in psutil.Process(worker).children()]
+    alive = [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in alive if "suite.runner" in each.cmdline()]
 
 
 def test_each_run_shows_how_far_it_is(client: Client, folder: Path) -> None:
