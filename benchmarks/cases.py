@@ -47,6 +47,12 @@ def examples(tasks: data.DataSet, t: int, start: int, number: int) -> tuple[torc
     return tasks.train[t].x(rows), tasks.train[t].y[rows]
 
 
+def mixed_examples(tasks: data.DataSet) -> tuple[torch.Tensor, torch.Tensor]:
+    """A few examples of every task, (520, n_inputs) and (520,) where there are 20."""
+    drawn = [examples(tasks, t, 0, 26) for t in range(len(tasks))]
+    return torch.cat([x for x, _ in drawn]), torch.cat([y for _, y in drawn])
+
+
 def observing(net: Any, tasks: data.DataSet, t: int) -> Thunk:
     """Show the learner one example after another of a task."""
     x, y = examples(tasks, t, 30_000, 1000)
@@ -65,12 +71,28 @@ def sgd_steps(tasks: data.DataSet, engine: str, more: str = "") -> tuple[Thunk, 
     """Batch-of-one SGD steps over a store of rows from all tasks, and how many a call makes."""
     net = learner(tasks, options("online", engine, 1, more))
     rows = net.engine.rows(tasks.n_inputs)
-    drawn = [examples(tasks, t, 0, 26) for t in range(len(tasks))]
-    x, y = torch.cat([x for x, _ in drawn]), torch.cat([y for _, y in drawn])
+    x, y = mixed_examples(tasks)
     for slot, row in enumerate(x):
         rows.put(slot, row)
     order = torch.randperm(len(x))[:500]
     return lambda: net.engine.sgd(rows[order], y[order]), len(order)
+
+
+def plain_steps(tasks: data.DataSet) -> tuple[Thunk, int]:
+    """The same steps as most PyTorch programs write them, and how many a call makes."""
+    net = learner(tasks, options("online", "torch", 1)).net
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.001)
+    loss = torch.nn.CrossEntropyLoss()
+    x, y = mixed_examples(tasks)
+    order = torch.randperm(len(x))[:500].tolist()
+
+    def steps() -> None:
+        for i in order:
+            optimiser.zero_grad()
+            loss(net(x[i : i + 1]), y[i : i + 1]).backward()
+            optimiser.step()
+
+    return steps, len(order)
 
 
 def replaying(tasks: data.DataSet, model: str, engine: str, more: str, memories: int = 5120) -> Thunk:

@@ -31,6 +31,12 @@ LASTING = (
 )
 REPEATS = 3
 
+STARTS = "sweep.py's seconds before the first run and after the last"
+WHILE = "two of sweep.py's workers against one, while runs are on"
+WHOLE = "the same with its start and end, 8 runs of 5 seconds"
+BUSY = "of two workers, busy on average"
+BARE = "two bare processes against one, without a sweep"
+
 
 def lines(options: str, number: int, folder: str) -> list[str]:
     """As many runs, that differ in nothing but their seed."""
@@ -52,9 +58,14 @@ class Swept:
         return [gap - took for gap, took in zip(gaps, self.took[1:], strict=True)]
 
     @property
+    def span(self) -> float:
+        """From the first run's start to the last one's end."""
+        return self.came[-1] - self.came[0] + self.took[0]
+
+    @property
     def busy(self) -> float:
         """How many workers had a run, on average from the first run's start to the last one's end."""
-        return sum(self.took) / (self.came[-1] - self.came[0] + self.took[0])
+        return sum(self.took) / self.span
 
 
 def swept(options: str, number: int, jobs: int) -> Swept:
@@ -96,15 +107,17 @@ def quiet_run(line: str) -> int:
         return mer.run(line.split())
 
 
-def scaling(number: int = 8) -> tuple[list[float], list[float], list[float]]:
-    """By what factor two workers are done sooner, sweep.py's and bare ones; how many of the two are busy."""
-    sweep, bare, busy = [], [], []
+def scaling(number: int = 8) -> dict[str, list[float]]:
+    """What two workers gain over one with so many runs, each figure by what it is of."""
+    figures: dict[str, list[float]] = {STARTS: [], WHILE: [], WHOLE: [], BUSY: [], BARE: []}
     for _ in range(REPEATS):
         one, two = swept(LASTING, number, 1), swept(LASTING, number, 2)
-        sweep.append(one.seconds / two.seconds)
-        busy.append(two.busy)
-        bare.append(pooled(LASTING, number, 1) / pooled(LASTING, number, 2))
-    return sweep, bare, busy
+        figures[STARTS].append(two.seconds - two.span)
+        figures[WHILE].append(one.span / two.span)
+        figures[WHOLE].append(one.seconds / two.seconds)
+        figures[BUSY].append(two.busy)
+        figures[BARE].append(pooled(LASTING, number, 1) / pooled(LASTING, number, 2))
+    return figures
 
 
 def report() -> float:
@@ -126,13 +139,11 @@ def main() -> None:
         rows.append(
             [what, *(f"{figure:.2f}" for figure in (median(figures), min(figures), max(figures))), target]
         )
-        print("{:52} {:>8} {:>8} {:>8}   {}".format(*rows[-1]), flush=True)
+        print("{:60} {:>8} {:>8} {:>8}   {}".format(*rows[-1]), flush=True)
 
     add("sweep.py's own seconds a run", swept(QUICK, 22, 1).late, "< 0.5")
-    sweep, bare, busy = scaling()
-    add("two of sweep.py's workers against one", sweep, ">= 1.8")
-    add("two bare processes against one, without a sweep", bare, "")
-    add("of two workers, busy on average", busy, ">= 1.8")
+    for what, figures in scaling().items():
+        add(what, figures, ">= 1.8" if what in (WHILE, BUSY) else "")
     add("report.py's processor seconds over 300 runs", [report() for _ in range(REPEATS)], "< 20")
     with open(HERE / "sweeps.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
