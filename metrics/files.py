@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,11 +19,34 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = whole.with_name(f".{whole.name}.{os.getpid()}.part")
     try:
         yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
+        _sync(part)
         os.replace(part, whole)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that appear whole, one just after the other in this order, or none of them.
+
+    Raises:
+        OSError: one cannot be written, the disk being full, say.
+    """
+    try:
+        with ExitStack() as stack:
+            # A stack unwinds from its end; all are on the disk before it does: a kill can come between two.
+            for path, content in reversed(list(files.items())):
+                part = stack.enter_context(appearing(path))
+                part.write_bytes(content)
+                _sync(part)
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def opened(file: str | os.PathLike[str] | IO[bytes], mmap: bool = False) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .files import appearing
+from .files import write_together
 from .matrix import Statistics
 
 
@@ -35,7 +35,7 @@ class ResultFiles:
         name = f"{model}_{Path(data_file).name}_{stamp}_{uuid.uuid4().hex}"
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            # The name tried is as long as any that `appearing` will need.
+            # The name tried is as long as any that `write_together` will need.
             with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.pt.", suffix=".part"):
                 pass
         except (OSError, ValueError) as error:
@@ -74,17 +74,12 @@ class ResultFiles:
         # torch.save to a path reports a full disk as a RuntimeError that says nothing of it.
         whole = io.BytesIO()
         torch.save(entries, whole)
-        complete, readable = Path(self.stem + ".pt"), Path(self.stem + ".txt")
+        # The .pt comes last: where it is, the run is complete.
+        files = {".txt": as_text(stats).encode(), ".pt": whole.getvalue()}
         try:
-            # The .pt comes last: where it is, the run is complete.
-            with appearing(complete) as pt, appearing(readable) as txt:
-                pt.write_bytes(whole.getbuffer())
-                txt.write_text(as_text(stats))
+            write_together({Path(self.stem + kind): content for kind, content in files.items()})
         except OSError as error:
             raise ResultError(f"{self.stem}: cannot write there: {error.strerror}; {one_liner}") from error
-        finally:
-            if not complete.exists():
-                readable.unlink(missing_ok=True)
         return one_liner
 
 

@@ -11,7 +11,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from metrics import ResultFiles
-from metrics.files import appearing, opened
+from metrics.files import opened, write_together
 
 
 class Claim:
@@ -97,9 +97,8 @@ class Folder:
             OSError: they cannot be written, the disk being full, say; then none is there.
         """
         # The .pt comes last: where it is, the run is complete.
-        for name in sorted(files, key=lambda name: name.endswith(".pt")):
-            with appearing(self.path / name) as part:
-                part.write_bytes(files[name])
+        names = sorted(files, key=lambda name: name.endswith(".pt"))
+        write_together({self.path / name: files[name] for name in names})
 
 
 def run_of(file: Path | IO[bytes]) -> str:

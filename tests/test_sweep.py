@@ -44,7 +44,7 @@ def wait_for(happened: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
+def two_workers() -> Iterator[Client]:
     with cluster.connect(Namespace(scheduler=None, slurm=None, jobs=2), 2) as client:
         # Both have a process that has loaded PyTorch before the first test, so that the runs of a test start
         # together.
@@ -52,6 +52,13 @@ def client() -> Iterator[Client]:
             write_data(Path(folder))
             perform(client, [command(Path(folder), f"--n_epochs 20 --seed {seed}") for seed in range(2)])
         yield client
+
+
+@pytest.fixture
+def client(two_workers: Client) -> Client:
+    """A test may have killed a worker: the next one starts when its successor is there."""
+    two_workers.wait_for_workers(2, timeout=PATIENT)
+    return two_workers
 
 
 @pytest.fixture
@@ -186,10 +193,10 @@ def test_a_process_that_a_run_takes_with_it_is_replaced(
 def runners(workers: list[int]) -> list[psutil.Process]:
     """The processes in which these workers do their runs."""
     found = []
-    for child in [child for worker in workers for child in psutil.Process(worker).children()]:
+    for worker in workers:
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "suite.runner" in child.cmdline():
-                found.append(child)
+            children = psutil.Process(worker).children()
+            found += [child for child in children if "suite.runner" in child.cmdline()]
     return found
 
 
@@ -295,6 +302,19 @@ def sweeping(folder: Path, asked: list[str], *options: str) -> subprocess.Popen[
         [sys.executable, ROOT / "sweep.py", folder / "lines", *options],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def test_an_interrupt_while_processes_start_is_quiet(folder: Path) -> None:
+    with sweeping(folder, [command(folder, lasting())], "--jobs", "1") as going:
+        try:
+            sweep_process = psutil.Process(going.pid)
+            wait_for(lambda: runners([each.pid for each in sweep_process.children(recursive=True)]))
+            os.killpg(going.pid, signal.SIGINT)
+            said = going.communicate(timeout=PATIENT)[1]
+        finally:
+            going.kill()
+    assert going.returncode == 130
+    assert "Traceback" not in said
 
 
 def test_a_sweep_goes_on_after_an_interrupt_and_after_a_kill(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ from sweeping import command, write_data
 
 import main
 from metrics import ResultError
-from metrics.files import appearing
 from metrics.identity import ROOT
 from suite.folder import Folder, run_of
 
@@ -107,11 +107,27 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_the_text_file_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
+    real = os.replace
 
-    def noting(path: Path):
-        order.append(path.suffix)
-        return appearing(path)
+    def noting(part: Path, whole: Path) -> None:
+        assert {path.suffix for path in tmp_path.iterdir()} == ({".part"} if not order else {".part", ".txt"})
+        order.append(whole.suffix)
+        real(part, whole)
 
-    monkeypatch.setattr("suite.folder.appearing", noting)
+    monkeypatch.setattr(os, "replace", noting)
     Folder(str(tmp_path)).store({"a.pt": b"", "a.txt": b""})
     assert order == [".txt", ".pt"]
+
+
+def test_a_text_file_without_its_other_half_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.replace
+
+    def full(part: Path, whole: Path) -> None:
+        if whole.suffix == ".pt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(part, whole)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        Folder(str(tmp_path)).store({"a.pt": b"", "a.txt": b""})
+    assert list(tmp_path.iterdir()) == []
