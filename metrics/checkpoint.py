@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import torch
 
-from .files import appearing, opened
+from .files import appearing, opened, remove
 
 SECONDS = 300.0
 """Wall time between two checkpoints where no number of examples is given."""
@@ -90,7 +90,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file of a finished run."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
 
 
 def _generators() -> dict[str, Any]:

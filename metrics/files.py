@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,13 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(part, whole)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and what killed processes had begun to write beside it."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:

@@ -95,7 +95,9 @@ main.main(sys.argv[1:])
 """
     died = subprocess.run([sys.executable, "-c", dying, *argv], cwd=ROOT, capture_output=True, timeout=120)
     assert died.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "cut").glob(".*.part"))) == 1
     main.main([*argv, "--resume", "yes"])
+    assert {path.suffix for path in (tmp_path / "cut").iterdir()} == {".pt", ".txt"}
     main.main(options("meralg1", "torch", small_data, tmp_path / "whole"))
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
