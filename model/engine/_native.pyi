@@ -36,7 +36,16 @@ class Net:
         out: int,
         listed: Listed | None = None,
     ) -> float: ...
-    def scores(self, rows: Rows, slots: int, n: int, out: int) -> None: ...
+    def scores(
+        self,
+        rows: Rows,
+        slots: int,
+        n: int,
+        out: int,
+        piece: int,
+        pieces: int,
+        listed: Listed | None = None,
+    ) -> None: ...
 
 def select(name: str | None) -> str: ...
 def gram(rows: int, n: int, stride: int, length: int, chunk: int, products: int) -> None: ...

@@ -47,7 +47,7 @@ cdef extern from "kernels/kernels.h" nogil:
         float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float) noexcept nogil
         float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t) noexcept nogil
         void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *, int) noexcept nogil
-        void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *) noexcept nogil
+        void (*scores)(const mer_net *, mer_scratch *, const mer_row *, const mer_listed *, int64_t, float *) noexcept nogil
         int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
@@ -413,15 +413,25 @@ cdef class Net:
             i += some
         return check
 
-    def scores(self, Rows rows, uintptr_t slots, int64_t n, uintptr_t out):
-        """The scores of n rows, into n x n_out floats; more than one thread may ask at a time."""
-        cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
-        cdef mer_scratch *scratch = mer_new_scratch(&self.net, n)
+    def scores(self, Rows rows, uintptr_t slots, int64_t n, uintptr_t out, int64_t piece, int64_t pieces,
+               Listed listed=None):
+        """The scores of one of so many pieces of n rows, into its part of n x n_out floats; `listed`, if given, are
+        the same rows.
+
+        More than one thread may ask at a time.
+        """
+        # Lists are of whole chunks.
+        cdef int64_t length = ((n + MER_CHUNK - 1) // MER_CHUNK + pieces - 1) // pieces * MER_CHUNK
+        cdef int64_t begin = min(piece * length, n), end = min(begin + length, n)
+        cdef int64_t n_out = self.net.layers[self.net.n_layers - 1].n_out
+        cdef mer_row *chosen = rows.select(<const int64_t *> slots, end)
+        cdef mer_scratch *scratch = mer_new_scratch(&self.net, end - begin)
+        cdef const mer_listed *lists = listed.chunks + begin // MER_CHUNK if listed is not None else NULL
         if scratch == NULL:
             PyMem_Free(chosen)
             raise MemoryError()
         with nogil:
-            kernels.scores(&self.net, scratch, chosen, n, <float *> out)
+            kernels.scores(&self.net, scratch, chosen + begin, lists, end - begin, <float *> out + begin * n_out)
         mer_free(scratch)
         PyMem_Free(chosen)
 

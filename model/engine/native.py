@@ -157,19 +157,19 @@ class NativeEngine:
 
     def scores(self, x: torch.Tensor | Batch | TestSet) -> torch.Tensor:
         """The network's output, float32 (B, n_outputs), before any softmax, for inputs or a `test_set`."""
-        net = self._net
+        net, listed = self._net, None
         if isinstance(x, TestSet) and x.pixel_map is not None:
-            batch = x.images.all()
+            batch, listed = x.images, x.images.listed()
             first = self._folded(x.pixel_map, batch.rows.n_inputs)
             layer = (len(first), *self._layers[0][1:3], first.data_ptr(), self._layers[0][4])
             net = _native.Net(0, 0, [layer, *self._layers[1:]])
         else:
-            batch = self._batch(x.images.all() if isinstance(x, TestSet) else x)
+            batch = self._batch(x.images if isinstance(x, TestSet) else x)
         scores = torch.empty(len(batch), self._n_outputs)
-        pieces = zip(batch.chunk(self._threads), scores.chunk(self._threads), strict=True)
+        whole = batch.rows, batch.address, len(batch), scores.data_ptr()
         on_threads(
             self._threads,
-            [(net.scores, some.rows, some.address, len(some), out.data_ptr()) for some, out in pieces],
+            [(net.scores, *whole, piece, self._threads, listed) for piece in range(self._threads)],
         )
         return scores
 

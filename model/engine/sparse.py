@@ -70,11 +70,6 @@ class Batch:
     def __len__(self) -> int:
         return self._length
 
-    def chunk(self, pieces: int) -> list[Batch]:
-        """The batch in so many pieces of about the same length, or fewer."""
-        slots = torch.arange(len(self)) if self._slots is None else self._slots
-        return [Batch(self.rows, some) for some in slots.chunk(pieces)]
-
     def listed(self) -> _native.Listed | None:
         """The rows in the form that is read fastest and takes longest to make: from the second time that
         they are asked for, none of their store having been written over in between.
@@ -89,20 +84,20 @@ class Batch:
 class TestSet:
     """A task's test examples: sparse images, which tasks share, and the task's pixel map."""
 
-    def __init__(self, images: SparseRows, pixel_map: torch.Tensor | None) -> None:
+    def __init__(self, images: Batch, pixel_map: torch.Tensor | None) -> None:
         self.images, self.pixel_map = images, pixel_map
 
 
 _kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
-def sparse_images(images: torch.Tensor) -> SparseRows:
+def sparse_images(images: torch.Tensor) -> Batch:
     """Images (N, P), grey levels divided by 255, as sparse rows: one copy serves all tasks and engines."""
     if images not in _kept:
         rows = SparseRows(images.shape[1])
         for some in images.split(1000):
             rows.extend(some / 255 if images.dtype == torch.uint8 else some)
-        _kept[images] = rows
+        _kept[images] = rows.all()
     return _kept[images]
 
 

@@ -56,7 +56,7 @@ typedef struct {
     float (*sgd)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, int64_t, float);
     float (*backpropagate)(const mer_net *, mer_scratch *, const mer_row *, const int64_t *, const float *, float, int64_t);
     void (*accumulate)(const mer_net *, mer_scratch *, int64_t, float, const float *, float *, int);
-    void (*scores)(const mer_net *, mer_scratch *, const mer_row *, int64_t, float *);
+    void (*scores)(const mer_net *, mer_scratch *, const mer_row *, const mer_listed *, int64_t, float *);
     int64_t (*pack)(const float *, int64_t, uint64_t *);
     void (*add)(float *, const float *, int64_t, float);
     void (*pull)(float *, const float *, const float *, int64_t, float);
