@@ -35,8 +35,7 @@ class Net(Learner):
         elif t != self.task:
             self.consolidate()
             self.task, self.x, self.y = t, x, y
-        elif len(self.x) < self.n_memories:
-            room = self.n_memories - len(self.x)
+        elif (room := self.n_memories - self.y.numel()) > 0:
             self.x, self.y = torch.cat([self.x, x[:room]]), torch.cat([self.y, y[:room]])
         self.engine.step(x, y, pull=self.pull)
 

@@ -15,7 +15,7 @@ class Pull:
 
 class Net:
     def __init__(self, flat: int, floats: int, layers: list[tuple[int, ...]]) -> None: ...
-    def sgd(self, rows: Rows, slots: int, labels: int, scale: int, n: int, lr: float) -> float: ...
+    def sgd(self, rows: Rows, slots: int, labels: int, scale: int, n: int, lr: float) -> None: ...
     def step(
         self,
         rows: Rows,
@@ -25,7 +25,7 @@ class Net:
         n: int,
         lr: float,
         pull: Pull | None,
-    ) -> float: ...
+    ) -> None: ...
     def gradient(
         self,
         rows: Rows,
@@ -35,7 +35,7 @@ class Net:
         n: int,
         out: int,
         listed: Listed | None = None,
-    ) -> float: ...
+    ) -> None: ...
     def scores(
         self,
         rows: Rows,

@@ -297,8 +297,17 @@ cdef class Pull:
             kernels.pull(weights + begin, self.stiffness + begin, self.target + begin, self.ends[2 * i + 1] - begin, lr)
 
 
+cdef int must_be_finite(float loss) except -1:
+    if not isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss}")
+    return 0
+
+
 cdef class Net:
-    """An MLP whose weights lie in one vector of `floats` floats at address `flat`."""
+    """An MLP whose weights lie in one vector of `floats` floats at address `flat`.
+
+    What computes a loss raises FloatingPointError where that is NaN or infinite.
+    """
 
     cdef mer_net net
     cdef mer_scratch *scratch
@@ -338,14 +347,14 @@ cdef class Net:
         return y
 
     def sgd(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t scale, int64_t n, float lr):
-        """One SGD step a row; NaN or infinity where a loss was that."""
+        """One SGD step a row."""
         cdef const int64_t *y = self.labels(labels, n)
         cdef mer_row *chosen = rows.select(<const int64_t *> slots, n)
         cdef float check
         with nogil:
             check = kernels.sgd(&self.net, self.scratch, chosen, y, <const float *> scale, n, lr)
         PyMem_Free(chosen)
-        return check
+        must_be_finite(check)
 
     def step(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, float lr,
              Pull pull):
@@ -373,7 +382,7 @@ cdef class Net:
                 else:
                     kernels.accumulate(&self.net, self.scratch, n, -lr, self.flat, self.flat, 0)
         PyMem_Free(chosen)
-        return check
+        must_be_finite(check)
 
     def gradient(self, Rows rows, uintptr_t slots, uintptr_t labels, uintptr_t weight, int64_t n, uintptr_t out,
                  Listed listed=None):
@@ -393,7 +402,7 @@ cdef class Net:
             check = self.sum_gradient(scratch, chosen, lists, y, <const float *> weight, n, <float *> out)
         mer_free(scratch)
         PyMem_Free(chosen)
-        return check
+        must_be_finite(check)
 
     cdef float sum_gradient(self, mer_scratch *scratch, const mer_row *rows, const mer_listed *listed,
                             const int64_t *labels, const float *weight, int64_t n, float *to) noexcept nogil:
