@@ -177,6 +177,26 @@ def test_memory_sizes_and_order(tmp_path: Path) -> None:
     ]
 
 
+def test_a_learner_of_ones_own_has_the_memory_it_was_given(tmp_path: Path) -> None:
+    for model in ("mine", "online"):
+        for size in (5120, 500):
+            write_run(tmp_path, model, memories=size, n_tasks=5)
+    write_run(tmp_path, "mine", "mine.pt", memories=5120, n_tasks=5)
+    write_run(tmp_path, "plain", n_tasks=5)
+    path = write_run(tmp_path, "other", n_tasks=5)
+    *entries, args = torch.load(path, weights_only=True)
+    torch.save((*entries, args | {"memories": "9" * 5000}), path)
+    assert [(row["model"], row["memory"], row["options"]) for row in csv_rows(tmp_path)] == [
+        ("online", "-", "memories 500"),
+        ("online", "-", "memories 5120"),
+        ("mine", "5120", ""),
+        ("mine", "500", ""),
+        ("other", "-", ""),
+        ("plain", "-", ""),
+        ("mine", "5120", ""),
+    ]
+
+
 def test_markdown_and_latex(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_run(tmp_path, "eralg4", "a|b_$c.pt", 3, seed=seed, samples_per_task=10)
