@@ -57,6 +57,15 @@ def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: s
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize("wrong", [["--nope"], ["a", "b"], ["--out"]])
+def test_wrong_options(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(wrong)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and not said.out
+    assert said.err.startswith("report.py: ") and said.err.count("\n") == 1
+
+
 def test_unwritable_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, "online")
     (tmp_path / "file").touch()
