@@ -203,7 +203,7 @@ def run(argv: list[str], place: Place | None = None) -> int:
     except Terminated as error:
         return failed(error, 143)
     except KeyboardInterrupt:
-        return failed("interrupted, nothing saved", 130)
+        return failed("interrupted: no result; --resume yes goes on from the last checkpoint, if any", 130)
     except (MemoryError, RuntimeError) as error:
         if not room.is_lacking(error):
             raise
