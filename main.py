@@ -175,12 +175,19 @@ def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
 
 
 def resumed(net: torch.nn.Module, checkpoint: Checkpoint) -> Life:
-    """The life that a checkpoint holds, to which the learner is set; a new one where there is none."""
+    """The life that a checkpoint holds, to which the learner is set; a new one where there is none.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
     saved = checkpoint.load()
     if saved is None:
         say(f"{checkpoint.path} is not there: starting at the beginning")
         return Life()
-    restore(net, saved["learner"])
+    try:
+        restore(net, saved["learner"])
+    except Unsavable as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}; delete it to start again") from error
     say(f"{checkpoint.path}: going on after example {saved['life']['examples']}")
     return Life(**saved["life"])
 

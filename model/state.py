@@ -34,7 +34,7 @@ TAG = "__kind__"
 
 
 class Unsavable(TypeError):
-    """A learner holds something that cannot be saved; the message is one line for the user."""
+    """A learner's state cannot be saved or brought back; the message is one line for the user."""
 
 
 def capture(net: nn.Module) -> dict[str, Any]:
@@ -50,12 +50,26 @@ def capture(net: nn.Module) -> dict[str, Any]:
     """
     encoder = _Encoder(net)
     attributes = {name: encoder.encode(value, name) for name, value in _attributes(net).items()}
-    return {"parameters": net.state_dict(), "attributes": attributes}
+    buffers = [name for name, _ in net.named_buffers()]
+    return {"parameters": net.state_dict(), "buffers": buffers, "attributes": attributes}
 
 
 def restore(net: nn.Module, state: dict[str, Any]) -> None:
-    """Give a learner that was built with the same arguments the state that `capture` found."""
-    net.load_state_dict(state["parameters"])
+    """Give a learner that was built with the same arguments the state that `capture` found.
+
+    Raises:
+        Unsavable: the learner had other parameters by then.
+    """
+    saved, known = state["parameters"], net.state_dict()
+    try:
+        for name in state["buffers"]:
+            if name in saved and name not in known:  # Registered as the learner went.
+                module, _, leaf = name.rpartition(".")
+                value = saved[name].to(next(net.parameters()).device)
+                net.get_submodule(module).register_buffer(leaf, value)
+        net.load_state_dict(saved)
+    except (AttributeError, RuntimeError) as error:
+        raise Unsavable("the learner had other parameters by then than when it was built") from error
     decoder = _Decoder(net)
     for name, value in state["attributes"].items():
         fresh = vars(net).get(name)

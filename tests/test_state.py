@@ -116,6 +116,24 @@ def test_what_lies_in_the_parameters_still_does_and_what_no_longer_does_not() ->
     assert another.last_sum.tolist() == [5]
 
 
+def test_buffers_may_be_registered_as_a_learner_goes() -> None:
+    net = Net()
+    net.register_buffer("last_seen", torch.arange(3.0))
+    net.net.register_buffer("importance", torch.full((2, 3), 4.0))
+    another = resumed(net)
+    assert another.last_seen.tolist() == [0, 1, 2]
+    assert torch.equal(another.net.importance, net.net.importance)
+    assert list(another.state_dict()) == list(net.state_dict())
+
+
+@pytest.mark.parametrize("head", [torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)])
+def test_a_learner_that_has_grown_is_told(head: torch.nn.Module) -> None:
+    net = Net()
+    net.head = head
+    with pytest.raises(Unsavable, match="other parameters by then"):
+        resumed(net)
+
+
 def test_what_cannot_be_kept_is_named() -> None:
     net = Net()
     net.seen[0] = (Counter(),)
