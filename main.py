@@ -209,6 +209,12 @@ def run(argv: list[str], place: Place | None = None) -> int:
         return failed(error, 1)
     except Terminated as error:
         return failed(error, 143)
+    except AttributeError as error:
+        if not isinstance(error.obj, Namespace):
+            raise
+        return failed(
+            f"the learner reads args.{error.name}, which has no default: give --{error.name} value", 2
+        )
     except KeyboardInterrupt:
         return failed("interrupted: no result; --resume yes goes on from the last checkpoint, if any", 130)
     except (MemoryError, RuntimeError) as error:
