@@ -18,6 +18,7 @@ from data.archive import fetch
 from data.place import appearing, check_room, only_one, size_text
 from data.tasks import BUILDERS, PAPERS
 from data.write import GemFile
+from model.options import OneLineParser
 
 PAPER = "https://nlp.stanford.edu/data/mer"
 NAMES = {name.removeprefix("mnist_").removesuffix(".pt"): name for name in PAPERS}
@@ -25,8 +26,8 @@ NAMES = {name.removeprefix("mnist_").removesuffix(".pt"): name for name in PAPER
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line, checked."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = OneLineParser(
+        prog="get_data.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data_set", choices=[*NAMES, "all"], help="which data set")
     parser.add_argument(

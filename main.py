@@ -175,12 +175,19 @@ def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
 
 
 def resumed(net: torch.nn.Module, checkpoint: Checkpoint) -> Life:
-    """The life that a checkpoint holds, to which the learner is set; a new one where there is none."""
+    """The life that a checkpoint holds, to which the learner is set; a new one where there is none.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
     saved = checkpoint.load()
     if saved is None:
         say(f"{checkpoint.path} is not there: starting at the beginning")
         return Life()
-    restore(net, saved["learner"])
+    try:
+        restore(net, saved["learner"])
+    except Unsavable as error:
+        raise CheckpointError(f"{checkpoint.path}: {error}; delete it to start again") from error
     say(f"{checkpoint.path}: going on after example {saved['life']['examples']}")
     return Life(**saved["life"])
 
@@ -202,8 +209,15 @@ def run(argv: list[str], place: Place | None = None) -> int:
         return failed(error, 1)
     except Terminated as error:
         return failed(error, 143)
+    except AttributeError as error:
+        # Ours read nothing that the parser does not know, and a plug-in may have other Namespaces.
+        if not isinstance(error.obj, Namespace) or vars(error.obj).get("model") in (None, *LEARNERS):
+            raise
+        return failed(
+            f"the learner reads args.{error.name}, which has no default: give --{error.name} value", 2
+        )
     except KeyboardInterrupt:
-        return failed("interrupted, nothing saved", 130)
+        return failed("interrupted: no result; --resume yes goes on from the last checkpoint, if any", 130)
     except (MemoryError, RuntimeError) as error:
         if not room.is_lacking(error):
             raise

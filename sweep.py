@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
@@ -14,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.options import OneLineParser
 from suite import SweepError, cluster
 
 MAX_STATUS = 125
@@ -22,7 +22,7 @@ MAX_STATUS = 125
 
 def parse(argv: Sequence[str]) -> Namespace:
     """The options; exits with status 2 where they make no sense."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="sweep.py",
         description="Run command lines of main.py in parallel, skipping those whose results are there.",
         epilog="Exit status: runs that failed, at most 125; 2 if the sweep cannot go on; 130 if interrupted.",

@@ -34,12 +34,8 @@ class Continuum:
         self._batch_size = args.batch_size
         self.n_examples = sum(len(rows) for rows in self._rows)
 
-    def __len__(self) -> int:
-        """How many batches there are; a task's last one may be short."""
-        return sum(-(-len(rows) // self._batch_size) for rows in self._rows)
-
     def __iter__(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Each batch's task and the rows of its examples, int64 (B,)."""
+        """Each batch's task and the rows of its examples, int64 (B,); a task's last batch may be short."""
         for t, rows in zip(self.order, self._rows, strict=True):
             for batch in rows.split(self._batch_size):
                 yield t, batch

@@ -41,9 +41,10 @@ def make(folder: Path, file: Path = mnist.FILE) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m data.make_mnist FOLDER_WITH_THE_FOUR_IDX_FILES")
     try:
+        if len(sys.argv) != 2:
+            raise DataError("usage: python -m data.make_mnist FOLDER_WITH_THE_FOUR_IDX_FILES")
         make(Path(sys.argv[1]))
     except DataError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(2)

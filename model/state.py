@@ -34,7 +34,7 @@ TAG = "__kind__"
 
 
 class Unsavable(TypeError):
-    """A learner holds something that cannot be saved; the message is one line for the user."""
+    """A learner's state cannot be saved or brought back; the message is one line for the user."""
 
 
 def capture(net: nn.Module) -> dict[str, Any]:
@@ -42,20 +42,34 @@ def capture(net: nn.Module) -> dict[str, Any]:
 
     Attributes may be numbers, strings, tensors, arrays, lists, tuples, dictionaries, sets, deques,
     generators, optimisers, anything else with `state_dict` and `load_state_dict`, objects of classes in the
-    learner's own file made of these, and functions and modules, which are left out. What shares an object
-    goes on sharing it.
+    learner's own file made of these, and functions and modules, which are left out. What shares an object, or
+    the memory of a parameter or of another attribute, goes on sharing it.
 
     Raises:
         Unsavable: an attribute is of another kind.
     """
-    encoder = _Encoder(type(net).__module__)
+    encoder = _Encoder(net)
     attributes = {name: encoder.encode(value, name) for name, value in _attributes(net).items()}
-    return {"parameters": net.state_dict(), "attributes": attributes}
+    buffers = [name for name, _ in net.named_buffers()]
+    return {"parameters": net.state_dict(), "buffers": buffers, "attributes": attributes}
 
 
 def restore(net: nn.Module, state: dict[str, Any]) -> None:
-    """Give a learner that was built with the same arguments the state that `capture` found."""
-    net.load_state_dict(state["parameters"])
+    """Give a learner that was built with the same arguments the state that `capture` found.
+
+    Raises:
+        Unsavable: the learner had other parameters by then.
+    """
+    saved, known = state["parameters"], net.state_dict()
+    try:
+        for name in state["buffers"]:
+            if name in saved and name not in known:  # Registered as the learner went.
+                module, _, leaf = name.rpartition(".")
+                value = saved[name].to(next(net.parameters()).device)
+                net.get_submodule(module).register_buffer(leaf, value)
+        net.load_state_dict(saved)
+    except (AttributeError, RuntimeError) as error:
+        raise Unsavable("the learner had other parameters by then than when it was built") from error
     decoder = _Decoder(net)
     for name, value in state["attributes"].items():
         fresh = vars(net).get(name)
@@ -70,14 +84,16 @@ def _attributes(net: nn.Module) -> dict[str, Any]:
 
 
 class _Encoder:
-    def __init__(self, module: str) -> None:
-        self._module = module
+    def __init__(self, net: nn.Module) -> None:
+        self._module = type(net).__module__
+        self._parameters = list(net.parameters())
+        self._owners = {p.untyped_storage().data_ptr(): i for i, p in enumerate(self._parameters)}
         # Values are kept too, so that no id is used twice; None while a value's parts are being encoded.
         self._done: dict[int, tuple[object, Any]] = {}
 
     def encode(self, value: Any, path: str) -> Any:
         if isinstance(value, torch.Tensor):
-            return value.detach()
+            return self._tensor(value)
         if isinstance(value, PLAIN):
             return value
         if id(value) not in self._done:
@@ -87,6 +103,17 @@ class _Encoder:
         if encoded is None:
             raise Unsavable(f"the learner's {path} holds itself, which a checkpoint cannot hold")
         return encoded
+
+    def _tensor(self, value: torch.Tensor) -> Any:
+        strided = value.layout is torch.strided
+        owner = self._owners.get(value.untyped_storage().data_ptr()) if strided else None
+        if owner is None:
+            return value.detach()
+        for i, parameter in enumerate(self._parameters):
+            if value is parameter:
+                return {TAG: "parameter", "index": i}
+        place = value.shape, value.stride(), value.storage_offset()
+        return {TAG: "view", "owner": owner, "place": place}
 
     def _describe(self, value: Any, path: str) -> list[Any] | dict[str, Any]:
         def items(of: Any) -> list[Any]:
@@ -123,15 +150,12 @@ class _Encoder:
 class _Decoder:
     def __init__(self, net: nn.Module) -> None:
         self._classes = {**vars(sys.modules[type(net).__module__]), "Namespace": argparse.Namespace}
-        self._parameters = {p.untyped_storage().data_ptr() for p in net.parameters()}
+        self._parameters = list(net.parameters())
         self._done: dict[int, Any] = {}
 
     def decode(self, value: Any, fresh: Any) -> Any:
         """The value itself; `fresh` is what the new learner has in its place, or None."""
         if isinstance(value, torch.Tensor) and isinstance(fresh, torch.Tensor):
-            # A view of the parameters, which have their values already.
-            if fresh.untyped_storage().data_ptr() in self._parameters:
-                return fresh
             return value.to(fresh.device)
         if not isinstance(value, list | dict):
             return value
@@ -152,6 +176,10 @@ class _Decoder:
         match value[TAG]:
             case "constant":
                 return fresh
+            case "parameter":
+                return self._parameters[value["index"]]
+            case "view":
+                return self._parameters[value["owner"]].detach().as_strided(*value["place"])
             case "dict":
                 keys = self._items(value["keys"], None)
                 old = fresh if isinstance(fresh, dict) else {}

@@ -5,7 +5,6 @@ python results/report.py [folder] [--out DIR]
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import re
 import sys
@@ -20,6 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from metrics.files import appearing
+from model.options import OneLineParser
 from results import table
 from results.rows import Row, by_data_set, make_rows
 from results.runs import read_folder
@@ -38,7 +38,7 @@ class ReportError(Exception):
 
 def main(argv: list[str]) -> int:
     """The report, from the command line to its files; the exit status."""
-    parser = argparse.ArgumentParser(prog="report.py", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="report.py", description=__doc__.splitlines()[0])
     parser.add_argument(
         "folder", nargs="?", default="results/", help="where main.py left its results (%(default)s)"
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
 import numpy as np
 import torch
+
+from model.options import build_parser
 
 from .runs import DATA_SETS, Run
 
@@ -94,7 +96,7 @@ def score(per_run: Iterable[torch.Tensor]) -> Score:
 def make_rows(runs: Iterable[Run]) -> tuple[list[Row], list[str]]:
     """All runs as rows in the table's order, and a note for each run that was done more than once."""
     experiments: dict[tuple, dict[tuple, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
+    for run in sized(list(runs)):
         experiments[run.data_set, run.model, run.memory][tuple(sorted(run.options.items()))].append(run)
     rows, notes = [], []
     for (data_set, model, memory), variants in experiments.items():
@@ -116,6 +118,23 @@ def make_rows(runs: Iterable[Run]) -> tuple[list[Row], list[str]]:
                 if len(same) > 1
             ]
     return sorted(rows, key=place), notes
+
+
+def sized(runs: Sequence[Run]) -> list[Run]:
+    """The runs, `memories` being the memory of a learner of the user's own that was ever given another number
+    than the default: of what it reads its files say nothing.
+    """
+    usual = str(build_parser().get_default("memories"))
+    given = {run.model for run in runs if run.options.get("memories", usual) != usual} - set(MODELS)
+    return [replace(run, memory=size(run)) if run.model in given else run for run in runs]
+
+
+def size(run: Run) -> int | None:
+    """The number of `memories` that a run was given, if it is one."""
+    try:
+        return int(run.options["memories"])
+    except (KeyError, ValueError):
+        return None
 
 
 def place(row: Row) -> tuple:

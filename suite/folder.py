@@ -30,7 +30,9 @@ class Claim:
         file.write_text(self.token)
 
     def release(self) -> None:
-        """Give the right back."""
+        """Give the right back, if it has not been."""
+        if not self._lock.is_locked:
+            return  # The file, if there is one, is another process's claim.
         # Removed while it is locked: whoever opened it meanwhile finds it nameless, and makes a new one.
         self.file.unlink(missing_ok=True)
         self._lock.release()

@@ -57,7 +57,7 @@ def read(lines: Iterable[str], grid: Sequence[str] = ()) -> list[Run]:
     Raises:
         SweepError: a line or a grid that makes no sense, or data that cannot be used.
     """
-    points = list(itertools.product(*map(_axis, grid)))
+    points = list(itertools.product(*_axes(grid)))
     fingerprints: dict[tuple[str, str], str] = {}
     runs: dict[tuple[str, str], Run] = {}
     for number, line in enumerate(lines, 1):
@@ -82,11 +82,16 @@ def given(argv: Sequence[str], name: str) -> bool:
     return any(token.split("=")[0] == name for token in argv)
 
 
-def _axis(setting: str) -> list[tuple[str, str]]:
-    name, _, values = setting.partition("=")
-    if not name.isidentifier() or not all(values.split(",")):
-        raise SweepError(f"--grid {setting}: give name=value,value,...")
-    return [(f"--{name}", value) for value in values.split(",")]
+def _axes(grid: Sequence[str]) -> list[list[tuple[str, str]]]:
+    axes: dict[str, list[tuple[str, str]]] = {}
+    for setting in grid:
+        name, _, values = setting.partition("=")
+        if not name.isidentifier() or not all(values.split(",")):
+            raise SweepError(f"--grid {setting}: give name=value,value,...")
+        if name in axes:
+            raise SweepError(f"--grid {setting}: {name} is there twice; give {name}=value,value,...")
+        axes[name] = [(f"--{name}", value) for value in values.split(",")]
+    return list(axes.values())
 
 
 def _options(line: str) -> list[str]:

@@ -164,6 +164,18 @@ def test_damaged_and_foreign_checkpoints_are_refused_in_one_line(small_data, tmp
     assert not list(tmp_path.glob("*.pt"))
 
 
+def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(small_data, tmp_path, monkeypatch, capsys):
+    argv = options("online", "torch", small_data, tmp_path)
+    capture = main.capture
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "capture", lambda net: {**capture(net), "parameters": {"grown": torch.zeros(1)}})
+        path = interrupted(argv, tmp_path, patch)
+    capsys.readouterr()
+    assert main.run([*argv, "--resume", "yes"]) == 2
+    assert capsys.readouterr().err.startswith(f"main.py: {path}: the learner had other parameters")
+    assert [file.suffix for file in tmp_path.iterdir()] == [".checkpoint"]
+
+
 def test_no_checkpoint_means_a_start_from_the_beginning(small_data, tmp_path, capsys):
     assert main.run([*options("online", "torch", small_data, tmp_path), "--resume", "yes"]) == 0
     assert "starting at the beginning" in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import subprocess
+import sys
 import time
 import zipfile
 import zlib
@@ -77,6 +79,13 @@ def test_mnist_is_made_of_its_own_files_only(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not MNIST's"):
         make_mnist.make(tmp_path, tmp_path / "mnist.npz")
     assert not (tmp_path / "mnist.npz").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere"]])
+def test_what_is_wrong_with_its_folder_is_one_line(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "data.make_mnist", *arguments]
+    done = subprocess.run(command, cwd=mnist.FILE.parent.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def generator_states() -> tuple[list[int], str, object]:

@@ -54,11 +54,21 @@ def test_nothing_is_learned_meanwhile():
     assert len(Evaluation(Learner().train(), [examples([0, 1])], "cpu").accuracies()) == 1
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_classes_of_other_tasks_may_be_ruled_out():
+    class Masked(Guesser):
+        def forward(self, x: torch.Tensor, t: int) -> torch.Tensor:
+            return torch.where(torch.arange(5) < 3, super().forward(x, t), -torch.inf)
+
+    assert Evaluation(Masked(), [examples([0, 1, 2, 4])], "cpu").accuracies() == [3 / 4]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_scores_that_are_not_finite_are_an_error(bad):
     class Broken(torch.nn.Module):
         def forward(self, x: torch.Tensor, t: int) -> torch.Tensor:
-            return torch.full((len(x), 2), bad if t == 1 else 0.0)
+            scores = torch.zeros(len(x), 2)
+            scores[:, : 2 if bad < 0 else 1] = bad if t == 1 else 0.0
+            return scores
 
     with pytest.raises(FloatingPointError, match="task 1"):
         Evaluation(Broken(), [examples([0]), examples([0])], "cpu").accuracies()

@@ -420,4 +420,6 @@ def test_no_folder(where: str, server: Server, tmp_path: Path, capsys: pytest.Ca
 def test_wrong_options(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         get_data.main(options)
-    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and not said.out
+    assert said.err.startswith("get_data.py: ") and said.err.count("\n") == 1

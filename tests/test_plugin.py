@@ -102,6 +102,17 @@ def test_options_that_nobody_declared_are_pairs(plugin, capsys, options, said):
     assert said in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_an_option_of_its_own_that_is_not_given(plugin, small_data, tmp_path, capsys, late):
+    """Whether it is read where the learner is built or where it learns."""
+    source = SOURCE.replace("args.nickname", "args").replace("assert self.training", "self.named.nickname")
+    words = ["--model", plugin(source if late else SOURCE), "--inertia", "0", *SHORT.split()]
+    assert main.run([*words, "--data_path", str(small_data), "--save_path", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert "args.nickname" in err and "give --nickname value" in err and err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.*"))
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -57,6 +57,15 @@ def test_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: s
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.parametrize("wrong", [["--nope"], ["a", "b"], ["--out"]])
+def test_wrong_options(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(wrong)
+    said = capsys.readouterr()
+    assert stop.value.code == 2 and not said.out
+    assert said.err.startswith("report.py: ") and said.err.count("\n") == 1
+
+
 def test_unwritable_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, "online")
     (tmp_path / "file").touch()
@@ -174,6 +183,26 @@ def test_memory_sizes_and_order(tmp_path: Path) -> None:
         ("Permutations", "online", "-"),
         ("Many Permutations", "gem", "5120"),
         ("mine.pt", "online", "-"),
+    ]
+
+
+def test_a_learner_of_ones_own_has_the_memory_it_was_given(tmp_path: Path) -> None:
+    for model in ("mine", "online"):
+        for size in (5120, 500):
+            write_run(tmp_path, model, memories=size, n_tasks=5)
+    write_run(tmp_path, "mine", "mine.pt", memories=5120, n_tasks=5)
+    write_run(tmp_path, "plain", n_tasks=5)
+    path = write_run(tmp_path, "other", n_tasks=5)
+    *entries, args = torch.load(path, weights_only=True)
+    torch.save((*entries, args | {"memories": "9" * 5000}), path)
+    assert [(row["model"], row["memory"], row["options"]) for row in csv_rows(tmp_path)] == [
+        ("online", "-", "memories 500"),
+        ("online", "-", "memories 5120"),
+        ("mine", "5120", ""),
+        ("mine", "500", ""),
+        ("other", "-", ""),
+        ("plain", "-", ""),
+        ("mine", "5120", ""),
     ]
 
 

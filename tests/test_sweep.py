@@ -411,6 +411,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
             assert error.code == status
         said = capsys.readouterr()
         assert said.out == ""
+        assert "usage:" not in said.err
         return said.err.splitlines()[-1]
 
     handler = signal.getsignal(signal.SIGTERM)
@@ -436,7 +437,7 @@ def test_what_a_user_can_get_wrong_is_one_line(
     assert "line 1: not a command line of main.py: ls" in told("ls", [])
     assert "nowhere: cannot be read" in told(good, [str(folder / "nowhere")])
     assert "--grid lr: give name=value" in told(good, ["--grid", "lr"])
-    assert "--jobs 0: give 1 or more" in told(good, ["--jobs", "0"])
+    assert told(good, ["--jobs", "0"]) == "sweep.py: --jobs 0: give 1 or more"
     assert "--jobs" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--jobs", "2"])
     assert "not allowed with" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--slurm"])
     assert "--scheduler tcp://127.0.0.1:1: " in told(good, ["--scheduler", "tcp://127.0.0.1:1"])

@@ -44,6 +44,19 @@ def test_a_claim_holds_until_it_is_released(tmp_path: Path) -> None:
     assert one.claim("run") is not None
 
 
+def test_a_claim_that_was_given_back_takes_no_other_with_it(tmp_path: Path) -> None:
+    """One sweep's run failed, another sweep has it now, and the first one ends."""
+    one, other, third = (Folder(str(tmp_path)) for _ in range(3))
+    failed = one.claim("run")
+    assert failed is not None
+    failed.release()
+    claim = other.claim("run")
+    assert claim is not None
+    one.close()
+    assert claim.file.read_text() == claim.token
+    assert third.claim("run") is None
+
+
 def test_a_claim_dies_with_its_process(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
     with subprocess.Popen(

@@ -80,6 +80,11 @@ def test_a_bad_grid_is_named(folder: Path, grid: str) -> None:
         lines.read([command(folder)], [grid])
 
 
+def test_a_name_that_is_in_a_grid_twice_is_named(folder: Path) -> None:
+    with pytest.raises(SweepError, match="--grid lr=0.2: lr is there twice"):
+        lines.read([command(folder)], ["lr=0.1", "seed=1,2", "lr=0.2"])
+
+
 def test_data_within_the_checkout_are_named_as_seen_from_it(folder: Path) -> None:
     assert lines.read([command(folder)])[0].data_path == str(folder.resolve())
     argv = ["--data_path", str(ROOT / "data")]
