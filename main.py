@@ -23,7 +23,16 @@ from tqdm import tqdm
 
 import data
 from data.continuum import Continuum
-from metrics import Checkpoint, CheckpointError, Evaluation, ResultError, ResultFiles, identity, statistics
+from metrics import (
+    Checkpoint,
+    CheckpointError,
+    Evaluation,
+    ResultError,
+    ResultFiles,
+    code_version,
+    identity,
+    statistics,
+)
 from model import engine, room
 from model.common import OptionError
 from model.options import LEARNERS, parse, printable
@@ -103,7 +112,8 @@ def main(argv: list[str], place: Place | None = None) -> None:
 
     result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
-    one_liner = files.save(result_t, result_a, net.state_dict(), stats, {**vars(args), "run": run})
+    what = {**vars(args), "run": run, "code": code_version(args.model)}
+    one_liner = files.save(result_t, result_a, net.state_dict(), stats, what)
     checkpoint.remove()
     print(printable(f"{files.stem}: {one_liner} # {time.time() - started}"))
 

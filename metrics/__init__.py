@@ -2,7 +2,7 @@
 
 from .checkpoint import Checkpoint, CheckpointError
 from .evaluation import Evaluation
-from .identity import identity
+from .identity import code_version, identity
 from .matrix import Statistics, statistics
 from .results import ResultError, ResultFiles
 
@@ -13,6 +13,7 @@ __all__ = [
     "ResultError",
     "ResultFiles",
     "Statistics",
+    "code_version",
     "identity",
     "statistics",
 ]

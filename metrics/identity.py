@@ -44,7 +44,7 @@ def _plain(value: object) -> object:
 
 @cache
 def code_version(model: str) -> str:
-    """SHA-256, in hex, of the sources behind a learner: what it imports from model/, and the kernels there.
+    """32 hex digits for the sources behind a learner: what it imports from model/, and the kernels there.
 
     A process sees each source as it was when the process first asked for any, which is what it has imported.
 
@@ -59,7 +59,7 @@ def code_version(model: str) -> str:
     for name, digest in sorted(digests.items()):
         if name in AROUND or not name.endswith(".py") or str(ROOT / name) in imported:
             whole.update(f"{name} {digest}\n".encode())
-    return whole.hexdigest()
+    return whole.hexdigest()[:32]
 
 
 @cache

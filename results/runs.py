@@ -29,7 +29,7 @@ PAPER_SIZES = (5120, 500, 200)
 # These say where, how and by whom a run was computed and how often looked at; the learner is the same.
 NOT_OPTIONS = frozenset(
     ("model", "data_file", "seed", "save_path", "data_path", "log_every", "cuda", "engine", "threads")
-    + ("checkpoint_every", "resume", "run")
+    + ("checkpoint_every", "resume", "run", "code")
 )
 # What an option was before it existed.
 IMPLIED = {"replay_draws": "shuffle"}
@@ -45,6 +45,7 @@ class Run:
         model, data_set: names.
         memory: examples that the learner may keep; None where it has no memory, or none that we know of.
         seed, options: what determined the result, as text.
+        code: the version of the learner's code; None where the file does not say.
         statistics: its accuracy matrix.
         examples, first, seen: (P,), its curves: examples seen, the accuracy on the first task presented, and
             the mean accuracy on the tasks seen so far.
@@ -56,6 +57,7 @@ class Run:
     memory: int | None
     seed: str
     options: Mapping[str, str]
+    code: str | None
     statistics: Statistics
     examples: np.ndarray
     first: np.ndarray
@@ -147,6 +149,7 @@ def as_run(
         memory=memory(model, args, n_tasks),
         seed=as_text(args.get("seed", stamp)),
         options={**options, "tasks": str(n_tasks)},
+        code=as_text(args["code"]) if "code" in args else None,
         statistics=stats,
         examples=examples_seen(rows_per_task, args)[points],
         first=log[points, order[0]],

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import main
+from metrics import code_version
 from model.options import LEARNERS
 
 ROOT = Path(__file__).parent.parent
@@ -290,6 +291,7 @@ def test_what_a_run_prints(small_data, tmp_path, capsys):
     ]
     # The published options come first, in the published order, then ours.
     assert list(args)[: len(PUBLISHED)] == list(PUBLISHED)
+    assert args["code"] == code_version(args["model"])
 
 
 def test_a_set_that_is_built_says_so_in_one_line(tmp_path, capsys):

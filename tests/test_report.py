@@ -126,6 +126,19 @@ def test_a_seed_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (online["RA"], online["n"]) == (f"{percentages(late)[0]:.2f}", "1")
 
 
+def test_a_row_of_several_versions_of_the_code_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, code in enumerate(("one", "one", "another")):
+        write_run(tmp_path, "ours", seed=seed, code=code, n_tasks=5)
+        write_run(tmp_path, "online", seed=seed, code="one", n_tasks=5)
+    write_run(tmp_path, "ewc", n_tasks=5)
+    assert main([str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["report.py: Rotations, ours: its 3 runs are of 2 versions of the code"]
+    assert [row["n"] for row in csv_rows(tmp_path)] == ["3", "1", "3"]
+
+
 def test_a_grid_is_not_averaged(tmp_path: Path) -> None:
     for lr in (0.1, 0.03):
         for draws in ("shuffle", "uniform"):
