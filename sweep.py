@@ -56,6 +56,8 @@ def parse(argv: Sequence[str]) -> Namespace:
     options = parser.parse_args(argv)
     if options.jobs is not None and options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: give 1 or more")
+    if not options.patience >= 0:
+        parser.error(f"--patience {options.patience:g}: give seconds, 0 or more")
     if options.jobs is not None and options.scheduler:
         parser.error("--jobs: a cluster that is there has the workers it has")
     return options

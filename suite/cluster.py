@@ -78,8 +78,12 @@ def connect(options: Namespace, runs: int) -> Iterator[Client]:
 
 
 def _local(workers: int) -> SpecCluster:
+    import dask
     from distributed import LocalCluster
 
+    # A worker that died is started again by its nanny, unless the cluster has given it up by then: after 15
+    # seconds, which on a busy machine is too soon, and then nobody starts another.
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
     # Ctrl-C goes to all processes of a terminal, but it is for the sweep to end its workers. So the signal is
     # blocked where Dask's threads are started, and they and their processes inherit that. The start of
     # multiprocessing's tracker would unblock it again.

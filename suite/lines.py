@@ -103,6 +103,9 @@ def _options(line: str) -> list[str]:
     script = next((i for i, token in enumerate(tokens) if Path(token).name == "main.py"), None)
     if script is None and not tokens[0].startswith("--"):
         raise ValueError(f"not a command line of main.py: {line.strip()}")
+    for token in tokens[: script or 0]:
+        if "=" in token:
+            raise ValueError(f"{token} would not reach the workers: set it where they are started")
     return tokens if script is None else tokens[script + 1 :]
 
 

@@ -18,6 +18,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask
 import psutil
 import pytest
 import torch
@@ -90,6 +91,21 @@ def test_every_run_is_there_once_though_a_worker_is_killed(client: Client, folde
     assert seeds(folder) == [0, 1, 2]
     assert any(args["resume"] for args in results(folder)), "the run went on from its checkpoint"
     assert {path.suffix for path in (folder / "results").iterdir() if path.is_file()} == {".pt", ".txt"}
+
+
+def alive(client: Client) -> list[object]:
+    """The workers' process numbers, or what came of asking."""
+    return list(client.run(os.getpid, on_error="return").values())
+
+
+def test_a_worker_that_takes_its_time_comes_back_all_the_same() -> None:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),
+        cluster.connect(Namespace(scheduler=None, slurm=None, jobs=1), 1) as client,
+    ):
+        (lost,) = client.run(os.getpid).values()
+        os.kill(lost, signal.SIGKILL)
+        wait_for(lambda: {int} & {type(pid) for pid in alive(client) if pid != lost})
 
 
 @pytest.fixture
@@ -438,6 +454,7 @@ def test_what_a_user_can_get_wrong_is_one_line(
     assert "nowhere: cannot be read" in told(good, [str(folder / "nowhere")])
     assert "--grid lr: give name=value" in told(good, ["--grid", "lr"])
     assert told(good, ["--jobs", "0"]) == "sweep.py: --jobs 0: give 1 or more"
+    assert told(good, ["--patience", "nan"]) == "sweep.py: --patience nan: give seconds, 0 or more"
     assert "--jobs" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--jobs", "2"])
     assert "not allowed with" in told(good, ["--scheduler", "tcp://127.0.0.1:1", "--slurm"])
     assert "--scheduler tcp://127.0.0.1:1: " in told(good, ["--scheduler", "tcp://127.0.0.1:1"])

@@ -59,6 +59,7 @@ def test_a_grid_is_every_combination_in_place_of_the_lines_own_values(folder: Pa
     ("line", "said"),
     [
         ("python3 train.py --model online", "line 2: not a command line of main.py"),
+        ("MER_NATIVE_ISA=avx2 python3 main.py --model online", "line 2: MER_NATIVE_ISA=avx2 would not reach"),
         ("python3 main.py --model 'online", "line 2: No closing quotation"),
         ("python3 main.py --model onlin", "line 2: main.py: --model onlin"),
         ("python3 main.py --lr 0", "line 2: main.py: argument --lr"),
