@@ -65,8 +65,7 @@ def restore(net: nn.Module, state: dict[str, Any]) -> None:
         for name in state["buffers"]:
             if name in saved and name not in known:  # Registered as the learner went.
                 module, _, leaf = name.rpartition(".")
-                value = saved[name].to(next(net.parameters()).device)
-                net.get_submodule(module).register_buffer(leaf, value)
+                net.get_submodule(module).register_buffer(leaf, saved[name])
         net.load_state_dict(saved)
     except (AttributeError, RuntimeError) as error:
         raise Unsavable("the learner had other parameters by then than when it was built") from error

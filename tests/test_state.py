@@ -126,6 +126,14 @@ def test_buffers_may_be_registered_as_a_learner_goes() -> None:
     assert list(another.state_dict()) == list(net.state_dict())
 
 
+def test_a_learner_of_nothing_but_buffers_goes_on() -> None:
+    """Class means, say, registered as the classes come."""
+    net, another = torch.nn.Module(), torch.nn.Module()
+    net.register_buffer("mean_3", torch.arange(2.0))
+    restore(another, reopened(capture(net)))
+    assert another.mean_3.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("head", [torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)])
 def test_a_learner_that_has_grown_is_told(head: torch.nn.Module) -> None:
     net = Net()
