@@ -1,18 +1,14 @@
 """The learners on a GPU; skipped where PyTorch sees none."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from test_checkpoint import interrupted, options
+from test_golden import GOLDEN, ROUNDING
 
 import main
 from model.options import LEARNERS
 
-GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 THREE_IMAGES = 0.03
-ROUNDING = 1e-6
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
 
