@@ -475,7 +475,7 @@ def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):
     cdef void *scratch
     if not 1 <= n < 2**31 or not 0 <= k <= n or not 0 <= used <= 624:
         raise ValueError(f"{k} draws from {n} entries, {used} words used")
-    scratch = malloc((3 * n + 64) * item)
+    scratch = malloc((4 * n + 128) * item)
     if scratch == NULL:
         raise MemoryError()
     with nogil:
