@@ -256,6 +256,10 @@ cdef void *list_chunk(const mer_row *rows, int64_t n, int64_t n_inputs, mer_list
     return block
 
 
+cdef enum:
+    STRETCH = 2048  # floats: of weights, stiffness and target together, 24 KB
+
+
 cdef class Pull:
     """A diagonal quadratic penalty's gradient, stiffness * weights - target: where it is not zero throughout.
 
@@ -267,6 +271,7 @@ cdef class Pull:
     cdef const float *target
     cdef int64_t *ends
     cdef int64_t n_stretches
+    cdef bint back
 
     def __cinit__(self, uintptr_t stiffness, uintptr_t target, int64_t floats):
         cdef int64_t line, i, end = 0
@@ -280,7 +285,7 @@ cdef class Pull:
             pulled = False
             for i in range(line, line + 16):
                 pulled |= self.stiffness[i] != 0 or self.target[i] != 0
-            if pulled and (not self.n_stretches or end != line):
+            if pulled and (not self.n_stretches or end != line or end - self.ends[2 * self.n_stretches - 2] >= STRETCH):
                 self.ends[2 * self.n_stretches] = line
                 self.n_stretches += 1
             if pulled:
@@ -291,10 +296,13 @@ cdef class Pull:
         PyMem_Free(self.ends)
 
     cdef void apply(self, float *weights, float lr) noexcept nogil:
-        cdef int64_t i, begin
+        """Each time the other way round: what was pulled last is what the caches still have."""
+        cdef int64_t i, at, begin
+        self.back = not self.back
         for i in range(self.n_stretches):
-            begin = self.ends[2 * i]
-            kernels.pull(weights + begin, self.stiffness + begin, self.target + begin, self.ends[2 * i + 1] - begin, lr)
+            at = self.n_stretches - 1 - i if self.back else i
+            begin = self.ends[2 * at]
+            kernels.pull(weights + begin, self.stiffness + begin, self.target + begin, self.ends[2 * at + 1] - begin, lr)
 
 
 cdef int must_be_finite(float loss) except -1:
