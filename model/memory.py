@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy
 import torch
 
 from .engine import Engine, Rows
+from .engine.draws import in_turn
 
 
 class Reservoir:
@@ -25,7 +28,7 @@ class Reservoir:
         """Room for args.memories; a draw takes args.replay_batch_size of them, as args.replay_draws says."""
         self.age = 0
         self._capacity, self._replay_batch_size = args.memories, int(args.replay_batch_size)
-        self._draw = uniform_draw if args.replay_draws == "uniform" else engine.draw
+        self._draws = partial(in_turn, uniform_draw) if args.replay_draws == "uniform" else engine.draws
         self._x = engine.rows(n_inputs)
         self._x.put(0, torch.zeros(n_inputs))
         self._y = torch.zeros(1, dtype=torch.int64)
@@ -41,7 +44,12 @@ class Reservoir:
 
     def draw(self) -> torch.Tensor:
         """Slots of a replay batch: min(replay_batch_size, len) entries, uniform, with replacement."""
-        return self._draw(len(self), min(self._replay_batch_size, len(self))) + 1
+        return next(self.draws(1))
+
+    def draws(self, times: int) -> Iterator[torch.Tensor]:
+        """Several replay batches, in turn: where it pays, the next are drawn while the last one is in use."""
+        for drawn in self._draws(len(self), min(self._replay_batch_size, len(self)), times):
+            yield drawn + 1
 
     def batch(self, *slots: torch.Tensor) -> tuple[Any, torch.Tensor]:
         """Inputs, in the form that the memory's engine reads, and labels of the examples at `slots`, in that

@@ -23,9 +23,9 @@ class Net(Learner):
         for x_i, y_i in zip(x, y, strict=True):
             current = self.memory.hold(x_i, y_i, t)
             start = weights.snapshot()
-            for _ in range(self.batches_per_example):
+            for drawn in self.memory.draws(self.batches_per_example):
                 before = weights.snapshot()
-                self.engine.sgd(*self.memory.batch(current, self.memory.draw()))
+                self.engine.sgd(*self.memory.batch(current, drawn))
                 weights.interpolate(before, self.beta)  # within-batch meta-update
             weights.interpolate(start, self.gamma)  # across-batch meta-update
             self.memory.add(x_i, y_i, t)

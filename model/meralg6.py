@@ -23,8 +23,8 @@ class Net(Learner):
         for x_i, y_i in zip(x, y, strict=True):
             current = self.memory.hold(x_i, y_i, t)
             self.memory.draw()  # The published code makes this draw and does not use it.
-            for _ in range(self.batches_per_example):
+            for drawn in self.memory.draws(self.batches_per_example):
                 before = weights.snapshot()
-                self.engine.sgd(*self.memory.batch(self.memory.draw(), current))
+                self.engine.sgd(*self.memory.batch(drawn, current))
                 weights.interpolate(before, self.gamma)
             self.memory.add(x_i, y_i, t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from native_cases import SETTINGS, kernels, needs_native, one_thread
 
-from model.engine import generator
-from model.engine.draws import shuffle_draw
+from model.engine import Weights, generator, native
+from model.engine.draws import in_turn, shuffle_draw
 from model.engine.native import NativeEngine
 
 __all__ = ["kernels", "one_thread"]
@@ -99,6 +100,73 @@ def test_calls_of_all_kinds_in_turn(seed, calls):
         yield random.getstate()
 
     assert list(outcomes(NativeEngine.draw)) == list(outcomes(shuffle_draw))
+
+
+def engine(threads: int) -> NativeEngine:
+    layer = torch.nn.Linear(3, 2)
+    return NativeEngine([layer], Weights(layer), lr=0.1, threads=threads)
+
+
+BETWEEN = st.lists(st.sampled_from([None, None, None, 0, 1, 700]), max_size=8)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@given(st.integers(0, 2**32 - 1), st.integers(0, 700), st.integers(1, 300), st.integers(0, 5), BETWEEN)
+@SETTINGS
+def test_draws_made_ahead(threads, seed, words, n, k, between):
+    """Those of one draw after another, whoever else draws in between: so many words, or nobody."""
+
+    def outcomes(draws):
+        random.seed(seed)
+        for _ in range(words):
+            random.getrandbits(32)
+        for drawn, others in zip(draws, between, strict=True):
+            yield drawn.tolist(), random.getstate()
+            if others is not None:
+                yield [random.getrandbits(32) for _ in range(others)]
+        yield random.getstate()
+
+    k, times = min(n, k), len(between)
+    expected = list(outcomes(in_turn(shuffle_draw, n, k, times)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "AHEAD", 1)
+        assert list(outcomes(engine(threads).draws(n, k, times))) == expected
+
+
+def test_draws_that_nobody_asks_for():
+    """What is made ahead and not taken has not been drawn."""
+    random.seed(6)
+    expected, after = shuffle_draw(1000, 50).tolist(), random.getstate()
+    random.seed(6)
+    draws = engine(threads=2).draws(1000, 50, 5)
+    assert next(draws).tolist() == expected
+    draws.close()
+    assert random.getstate() == after
+
+
+def test_draws_are_made_ahead_on_another_thread(monkeypatch):
+    makers = []
+    draw = native._native.draw
+
+    def noted(*args):
+        makers.append(threading.current_thread())
+        return draw(*args)
+
+    monkeypatch.setattr(native._native, "draw", noted)
+    random.seed(7)
+    here, enough = threading.current_thread(), native.AHEAD // 100
+    for threads, n in ((2, enough), (2, enough - 1), (1, enough)):
+        makers.clear()
+        assert len(list(engine(threads).draws(n, 100, 4))) == 4
+        assert [maker is here for maker in makers] == 4 * [(threads, n) != (2, enough)]
+
+
+def test_draws_ahead_where_the_generators_state_is_not_found(monkeypatch):
+    monkeypatch.setattr(generator, "_in_place", None)
+    random.seed(8)
+    expected = [drawn.tolist() for drawn in in_turn(shuffle_draw, 1000, 50, 3)], random.getstate()
+    random.seed(8)
+    assert ([drawn.tolist() for drawn in engine(2).draws(1000, 50, 3)], random.getstate()) == expected
 
 
 def test_what_is_left_of_a_normal_pair():

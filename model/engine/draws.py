@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -18,3 +19,9 @@ def shuffle_draw(n: int, k: int) -> torch.Tensor:
         random.shuffle(order)
         drawn.append(order[j])
     return torch.tensor(drawn, dtype=torch.int64)
+
+
+def in_turn(draw: Callable[[int, int], torch.Tensor], n: int, k: int, times: int) -> Iterator[torch.Tensor]:
+    """That many draws, each made when it is asked for."""
+    for _ in range(times):
+        yield draw(n, k)

@@ -8,14 +8,14 @@ of threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import torch
 
 from . import generator
 from .sparse import Batch, SparseRows, TestSet, plain, pointer, sparse_images
-from .threads import on_threads
+from .threads import on_threads, queued
 from .torch_engine import Examples
 from .weights import Weights, padded
 
@@ -35,6 +35,9 @@ COLUMNS = 16384
 
 CHUNK = 96
 """The fewest of them that products of vectors are made of at a time."""
+
+AHEAD = 50_000
+"""Entries to shuffle for a draw from which on another thread saves more time than it takes to wake it."""
 
 
 def unavailable() -> str | None:
@@ -75,8 +78,20 @@ class NativeEngine:
         """k of n entries, int64 (k,), exactly as `draws.shuffle_draw` draws them from Python's generator."""
         drawn = torch.empty(k, dtype=torch.int64)
         if k:
-            generator.advance(lambda state, used: _native.draw(state, used, n, k, drawn.data_ptr()))
+            generator.advance(_drawing(n, drawn))
         return drawn
+
+    def draws(self, n: int, k: int, times: int) -> Iterator[torch.Tensor]:
+        """That many of these draws, in turn. Where it pays, another thread makes the next ones while the last
+        one is in use; they are the same, whatever else draws from Python's generator in between.
+        """
+        made = 0
+        if self._threads > 1 and times > 1 and n * k >= AHEAD:
+            for drawn in _ahead(n, k, times):
+                made += 1
+                yield drawn
+        for _ in range(times - made):
+            yield self.draw(n, k)
 
     def rows(self, n_inputs: int) -> SparseRows:
         """An empty store of input rows, from which batches can be taken by slot."""
@@ -243,6 +258,31 @@ class NativeEngine:
         rows = self._weights.flat[begin : begin + n_in * wide].view(n_in, wide)
         shown = pixel_map >= 0
         return torch.zeros(n_pixels, wide).index_add_(0, pixel_map[shown], rows[shown])
+
+
+def _drawing(n: int, drawn: torch.Tensor) -> generator.By:
+    """What draws as many of n entries as `drawn` has room for, from a generator's words."""
+    return lambda state, used: _native.draw(state, used, n, len(drawn), drawn.data_ptr())
+
+
+def _ahead(n: int, k: int, times: int) -> Iterator[torch.Tensor]:
+    """Draws made on another thread, until somebody else has drawn from Python's generator."""
+    fork = generator.Fork()
+
+    def draw() -> tuple[torch.Tensor, bytes, bytes]:
+        drawn = torch.empty(k, dtype=torch.int64)
+        return drawn, *fork.advance(_drawing(n, drawn))
+
+    coming = queued(draw, times)
+    try:
+        for future in coming:
+            drawn, before, after = future.result()
+            if not generator.catch_up(before, after):
+                return
+            yield drawn
+    finally:
+        for future in coming:
+            future.cancel()
 
 
 def _labels(y: torch.Tensor, length: int) -> torch.Tensor:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "native")
+
+
+def queued(call: Callable[[], T], times: int) -> list[Future[T]]:
+    """Make a call so many times, one after another, on one other thread."""
+    return [_pool(1).submit(call) for _ in range(times)]
 
 
 def on_threads(threads: int, calls: Sequence[tuple]) -> None:

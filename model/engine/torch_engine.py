@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from .draws import shuffle_draw
+from .draws import in_turn, shuffle_draw
 from .weights import Weights
 
 CHUNK = 10_000
@@ -65,6 +66,7 @@ class TorchEngine:
 
     name = "torch"
     draw = staticmethod(shuffle_draw)
+    draws = staticmethod(partial(in_turn, shuffle_draw))
 
     def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
         self._network, self._weights, self._lr = network, weights, lr
