@@ -14,6 +14,7 @@ from functools import reduce
 import torch
 
 from . import generator
+from .draws import in_turn
 from .sparse import Batch, SparseRows, TestSet, plain, pointer, sparse_images
 from .threads import on_threads, queued
 from .torch_engine import Examples
@@ -90,8 +91,7 @@ class NativeEngine:
             for drawn in _ahead(n, k, times):
                 made += 1
                 yield drawn
-        for _ in range(times - made):
-            yield self.draw(n, k)
+        yield from in_turn(self.draw, n, k, times - made)
 
     def rows(self, n_inputs: int) -> SparseRows:
         """An empty store of input rows, from which batches can be taken by slot."""

@@ -65,7 +65,6 @@ class TorchEngine:
     """
 
     name = "torch"
-    draw = staticmethod(shuffle_draw)
     draws = staticmethod(partial(in_turn, shuffle_draw))
 
     def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
