@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 import torch
@@ -142,6 +143,25 @@ def test_draws_that_nobody_asks_for():
     assert next(draws).tolist() == expected
     draws.close()
     assert random.getstate() == after
+
+
+def test_no_draw_is_under_way_when_the_draws_are_closed(monkeypatch):
+    begun, ended = [], []
+    draw = native._native.draw
+
+    def slow(*args):
+        begun.append(args)
+        time.sleep(0.1)
+        ended.append(args)
+        return draw(*args)
+
+    monkeypatch.setattr(native._native, "draw", slow)
+    draws = engine(threads=2).draws(1000, 50, 5)
+    next(draws)
+    while len(begun) < 2:
+        time.sleep(0.001)
+    draws.close()
+    assert len(begun) == len(ended) < 5
 
 
 def test_draws_are_made_ahead_on_another_thread(monkeypatch):

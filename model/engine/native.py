@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from functools import reduce
 
 import torch
@@ -281,8 +282,7 @@ def _ahead(n: int, k: int, times: int) -> Iterator[torch.Tensor]:
                 return
             yield drawn
     finally:
-        for future in coming:
-            future.cancel()
+        wait([future for future in coming if not future.cancel()])
 
 
 def _labels(y: torch.Tensor, length: int) -> torch.Tensor:
