@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import wait
 from functools import reduce
 
 import torch
@@ -17,7 +16,7 @@ import torch
 from . import generator
 from .draws import in_turn
 from .sparse import Batch, SparseRows, TestSet, plain, pointer, sparse_images
-from .threads import on_threads, queued
+from .threads import drop, on_threads, queued
 from .torch_engine import Examples
 from .weights import Weights, padded
 
@@ -282,7 +281,7 @@ def _ahead(n: int, k: int, times: int) -> Iterator[torch.Tensor]:
                 return
             yield drawn
     finally:
-        wait([future for future in coming if not future.cancel()])
+        drop(coming)
 
 
 def _labels(y: torch.Tensor, length: int) -> torch.Tensor:

@@ -20,6 +20,13 @@ def queued(call: Callable[[], T], times: int) -> list[Future[T]]:
     return [_pool(1).submit(call) for _ in range(times)]
 
 
+def drop(futures: Sequence[Future[T]]) -> list[Future[T]]:
+    """Cancel calls that have not begun, and wait for those that have, which are returned."""
+    begun = [future for future in futures if not future.cancel()]
+    wait(begun)
+    return begun
+
+
 def on_threads(threads: int, calls: Sequence[tuple]) -> None:
     """Make all calls, (function, argument, ...), at most so many at a time; the kernels let the GIL go."""
     if threads == 1 or len(calls) < 2:
@@ -37,7 +44,6 @@ def on_threads(threads: int, calls: Sequence[tuple]) -> None:
         work()
     finally:
         # On a busy machine a helper may not have begun, and there is nothing left for it.
-        begun = [helper for helper in helpers if not helper.cancel()]
-        wait(begun)
+        begun = drop(helpers)
     for helper in begun:
         helper.result()
