@@ -19,7 +19,12 @@ from model.engine.native import NativeEngine
 from model.engine.torch_engine import TorchEngine
 from model.engine.weights import Weights
 
-SETTINGS = settings(max_examples=int(os.environ.get("MER_TEST_EXAMPLES", "100")), deadline=None)
+SETTINGS = settings(
+    max_examples=int(os.environ.get("MER_TEST_EXAMPLES", 100)),
+    derandomize="MER_TEST_EXAMPLES" not in os.environ,
+    deadline=None,
+)
+"""A hundred cases are the same ones every time; a number of your own is drawn anew each time."""
 SETTINGS_OF_LONG_TESTS = settings(SETTINGS, max_examples=SETTINGS.max_examples // 3 + 1)
 EPS = 2.0**-23
 

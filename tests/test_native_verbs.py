@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from native_cases import (
     EPS,
@@ -118,6 +118,8 @@ def test_a_large_batch_that_is_read_again(hidden):
 
 
 @given(cases(), st.booleans(), st.booleans())
+@example(Case([31, 23], rows=8, seed=0, gain=2.0, dead=0.0, density=0.0), False, False)
+@example(Case([28, 28, 37], rows=9, seed=3191, gain=1.0, dead=0.5, density=0.0), False, False)
 @SETTINGS
 def test_step(case, weighted, pulled):
     x, y = case.batch()
