@@ -195,7 +195,8 @@ def everything(case: Case, threads: int = 1) -> list[torch.Tensor]:
     network = case.network()
     engine = network.native(0.05, threads)
     made = [engine.scores(x), engine.gradient(x, y), engine.gradient(x, y, case.weight())]
-    made += [engine.gradients([(x, y), (x[:1], y[:1]), (x.flip(0), y.flip(0))])]
+    gradients = engine.gradients([(x, y), (x[:1], y[:1]), (x.flip(0), y.flip(0))])
+    made += [gradients, engine.gram(gradients), engine.combination([0.5, 0.3, 1.0], gradients)]
     engine.sgd(x, y, case.weight())
     engine.step(x, y)
     engine.step(x[:1], y[:1], pull=case.pull())
