@@ -50,14 +50,15 @@ class Checkpoint:
             run, content = saved["run"], saved["content"].numpy().tobytes()
             ours = type(run) is str and run == self._run
             whole = hashlib.sha256(content).hexdigest() == saved["sha256"]
+            kept = torch.load(io.BytesIO(content), weights_only=True) if ours and whole else None
         except Exception as error:  # A damaged or hostile file makes the unpickler raise nearly anything.
             reason = f"cannot be read: {error.strerror}" if isinstance(error, PermissionError) else NOT_WHOLE
             raise CheckpointError(f"{self.path}: {reason}") from error
         if not ours:
             raise CheckpointError(f"{self.path}: of a run with other arguments, data or code; move it away")
-        if not whole:
+        if kept is None:
             raise CheckpointError(f"{self.path}: {NOT_WHOLE}")
-        state, generators = torch.load(io.BytesIO(content), weights_only=True)
+        state, generators = kept
         _set_generators(generators)
         return state
 

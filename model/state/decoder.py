@@ -1,0 +1,155 @@
+"""From plain values to a learner."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections import deque
+from typing import Any
+
+import torch
+from torch import nn
+
+from .kinds import TAG, Home, Unsavable, joined
+
+GROWN = "the learner had other parameters by then than when it was built"
+
+
+class Decoder:
+    """Makes a new learner what another one was."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._home = Home(net)
+        self._parameters = list(net.parameters())
+        self._done: dict[int, Any] = {}
+        # By id: what of the new learner stands for a value already.
+        self._taken: dict[int, Any] = {}
+
+    def module(self, module: nn.Module, state: dict[str, Any], path: str) -> None:
+        """Give a module the state that `Encoder.module` found.
+
+        Raises:
+            Unsavable: it had other parameters by then, or made what cannot be made again.
+        """
+        saved = state["parameters"]
+        try:
+            known = dict(module.named_buffers())
+            for name, buffer in state["buffers"].items():
+                if name in known:
+                    known[name].data = buffer.to(known[name].device)
+                else:  # Registered as the learner went.
+                    at, _, leaf = name.rpartition(".")
+                    module.get_submodule(at).register_buffer(leaf, buffer, persistent=name in saved)
+            module.load_state_dict(saved)
+            for name, gradient in state["gradients"].items():
+                module.get_parameter(name).grad = gradient
+            parts = {at: module.get_submodule(at) for at in state["attributes"]}
+        except (AttributeError, RuntimeError) as error:
+            raise Unsavable(GROWN) from error
+        for at, part in parts.items():
+            for name, value in state["attributes"][at].items():
+                fresh = vars(part).get(name)
+                decoded = self.decode(value, fresh, joined(joined(path, at), name))
+                if decoded is not fresh:
+                    setattr(part, name, decoded)
+
+    def decode(self, value: Any, fresh: Any, path: str) -> Any:
+        """The value itself; `fresh` is what the new learner has in its place, or None."""
+        if isinstance(value, torch.Tensor) and isinstance(fresh, torch.Tensor):
+            return value.to(fresh.device)
+        if not isinstance(value, list | dict):
+            return value
+        if id(value) not in self._done:
+            self._done[id(value)] = (
+                self._items(value, fresh, path)
+                if isinstance(value, list)
+                else self._rebuild(value, fresh, path)
+            )
+        return self._done[id(value)]
+
+    def _items(self, values: list[Any], fresh: Any, path: str) -> list[Any]:
+        known = (
+            list(fresh)
+            if isinstance(fresh, list | tuple) and len(fresh) == len(values)
+            else [None] * len(values)
+        )
+        pairs = enumerate(zip(values, known, strict=True))
+        return [self.decode(value, item, f"{path}[{i}]") for i, (value, item) in pairs]
+
+    def _rebuild(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
+        match value[TAG]:
+            case "constant":
+                return self._there(fresh, path)
+            case "parameter":
+                return self._parameters[value["index"]]
+            case "view":
+                return self._parameters[value["owner"]].detach().as_strided(*value["place"])
+            case "leaf":
+                return self._leaf(value, fresh)
+            case "dict":
+                keys = self._items(value["keys"], None, path)
+                old = fresh if isinstance(fresh, dict) else {}
+                pairs = zip(keys, value["values"], strict=True)
+                return {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
+            case "tuple":
+                return tuple(self._items(value["items"], fresh, path))
+            case "set":
+                return set(self._items(value["items"], None, path))
+            case "frozenset":
+                return frozenset(self._items(value["items"], None, path))
+            case "deque":
+                return deque(self._items(value["items"], None, path), value["maxlen"])
+            case "array":
+                array = value["items"].numpy()
+                return array[()] if value["scalar"] else array
+            case "random":
+                twister = random.Random()
+                twister.setstate(value["state"])
+                return twister
+            case "generator":
+                generator = torch.Generator()
+                generator.set_state(value["state"])
+                return generator
+            case "module":
+                self.module(self._there(fresh, path), value, path)
+                return fresh
+            case "state_dict":
+                self._there(fresh, path).load_state_dict(self.decode(value["state"], None, path))
+                return fresh
+            case "enum":
+                return self._home.find(value["class"])(self.decode(value["value"], None, path))
+            case "named tuple":
+                return self._home.find(value["class"])(*self._items(value["items"], fresh, path))
+            case "object":
+                return self._object(value, fresh, path)
+        raise ValueError(f"a learner's state has no kind {value[TAG]}")
+
+    def _there(self, fresh: Any, path: str) -> Any:
+        if fresh is None:
+            raise Unsavable(f"the learner's {path}, made as it went, cannot be made again")
+        return fresh
+
+    def _claimed(self, fresh: Any) -> bool:
+        """Whether the new learner's object may stand for a value: for no more than one."""
+        claimed = id(fresh) not in self._taken and self._home.name_of(fresh) is None
+        self._taken[id(fresh)] = fresh
+        return claimed
+
+    def _leaf(self, value: dict[str, Any], fresh: Any) -> torch.Tensor:
+        tensor = value["value"]
+        same = isinstance(fresh, torch.Tensor) and fresh.is_leaf and fresh.requires_grad
+        if not (same and fresh.dtype == tensor.dtype and self._claimed(fresh)):
+            fresh = nn.Parameter(tensor) if value["parameter"] else tensor.detach().requires_grad_()
+        # Not copied: what shares its memory still does.
+        fresh.data, fresh.grad = tensor.to(fresh.device), value["grad"]
+        return fresh
+
+    def _object(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
+        cls = self._home.find(value["class"]) or argparse.Namespace
+        result = self._home.find(value["global"]) if value["global"] else fresh
+        if type(result) is not cls or not (value["global"] or self._claimed(result)):
+            result = cls.__new__(cls)
+        for name, field in value["fields"].items():
+            decoded = self.decode(field, getattr(fresh, name, None), f"{path}.{name}")
+            object.__setattr__(result, name, decoded)  # Frozen ones too.
+        return result

@@ -1,0 +1,157 @@
+"""From a learner to plain values."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import functools
+import random
+import types
+from collections import deque
+from typing import Any
+
+import numpy
+import torch
+from torch import nn
+
+from ..engine import Engine, Weights
+from .kinds import TAG, Home, Unsavable, joined
+
+PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device}
+BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
+"""What an object may hold beside its attributes."""
+CONSTANT = (
+    *(
+        types.FunctionType,
+        types.BuiltinFunctionType,
+        types.MethodType,
+        types.ModuleType,
+        type,
+        functools.partial,
+    ),
+    *(Engine, Weights),
+)
+"""What is the same in every learner built alike, or a view of its parameters."""
+OF_MODULES = vars(nn.Module()).keys() - {"training"}
+"""What PyTorch sets on every module."""
+
+
+def attributes_of(module: nn.Module) -> dict[str, Any]:
+    """What was set on a module, parameters, buffers and modules aside."""
+    # What PyTorch's own modules keep for themselves are views of their parameters.
+    all_of_it = not type(module).__module__.startswith("torch.")
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name not in OF_MODULES and (all_of_it or not name.startswith("_"))
+    }
+
+
+def fields_of(value: object) -> dict[str, Any]:
+    """An object's attributes, in its dictionary or in slots."""
+    slots = [
+        name
+        for cls in type(value).__mro__
+        for name, member in vars(cls).items()
+        if isinstance(member, types.MemberDescriptorType) and hasattr(value, name)
+    ]
+    return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
+
+
+class Encoder:
+    """Describes a learner. `path` says where in it, for messages."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._home = Home(net)
+        self._parameters = list(net.parameters())
+        self._owners = {p.untyped_storage().data_ptr(): i for i, p in enumerate(self._parameters)}
+        # Values are kept too, so that no id is used twice; None while a value's parts are being encoded.
+        self._done: dict[int, tuple[object, Any]] = {}
+
+    def module(self, module: nn.Module, path: str) -> dict[str, Any]:
+        """The learner itself, or another module."""
+        return {
+            "parameters": module.state_dict(),
+            "gradients": {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
+            "buffers": dict(module.named_buffers()),
+            "attributes": {
+                at: self._fields(attributes_of(part), joined(path, at)) for at, part in module.named_modules()
+            },
+        }
+
+    def encode(self, value: Any, path: str) -> Any:
+        """A value that a file can hold, the same one for the same object.
+
+        Raises:
+            Unsavable: there is none.
+        """
+        if type(value) in PLAIN:
+            return value
+        leaf = isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad
+        if isinstance(value, torch.Tensor) and not (leaf and self._owner(value) is None):
+            return self._tensor(value)
+        if id(value) not in self._done:
+            self._done[id(value)] = value, None
+            self._done[id(value)] = value, self._leaf(value) if leaf else self._describe(value, path)
+        encoded = self._done[id(value)][1]
+        if encoded is None:
+            raise Unsavable(f"the learner's {path} holds itself, which a checkpoint cannot hold")
+        return encoded
+
+    def _owner(self, value: torch.Tensor) -> int | None:
+        """Which parameter's memory a tensor lies in."""
+        strided = value.layout is torch.strided
+        return self._owners.get(value.untyped_storage().data_ptr()) if strided else None
+
+    def _tensor(self, value: torch.Tensor) -> Any:
+        owner = self._owner(value)
+        if owner is None:
+            return value.detach()
+        for i, parameter in enumerate(self._parameters):
+            if value is parameter:
+                return {TAG: "parameter", "index": i}
+        place = value.shape, value.stride(), value.storage_offset()
+        return {TAG: "view", "owner": owner, "place": place}
+
+    def _fields(self, values: dict[str, Any], path: str) -> dict[str, Any]:
+        return {name: self.encode(value, joined(path, name)) for name, value in values.items()}
+
+    def _leaf(self, value: torch.Tensor) -> dict[str, Any]:
+        parameter = isinstance(value, nn.Parameter)
+        return {TAG: "leaf", "parameter": parameter, "value": value.detach(), "grad": value.grad}
+
+    def _describe(self, value: Any, path: str) -> list[Any] | dict[str, Any]:
+        def items(of: Any) -> list[Any]:
+            return [self.encode(item, f"{path}[{i}]") for i, item in enumerate(of)]
+
+        if type(value) is list:
+            return items(value)
+        if isinstance(value, CONSTANT):
+            return {TAG: "constant"}
+        if type(value) is dict:
+            return {TAG: "dict", "keys": items(value), "values": items(value.values())}
+        if type(value) in (tuple, set, frozenset):
+            return {TAG: type(value).__name__, "items": items(value)}
+        if type(value) is deque:
+            return {TAG: "deque", "items": items(value), "maxlen": value.maxlen}
+        if isinstance(value, numpy.ndarray | numpy.generic) and value.dtype.kind in "biufc":
+            array = torch.from_numpy(numpy.array(value))
+            return {TAG: "array", "items": array, "scalar": isinstance(value, numpy.generic)}
+        if type(value) is random.Random:
+            return {TAG: "random", "state": value.getstate()}
+        if isinstance(value, torch.Generator):
+            return {TAG: "generator", "state": value.get_state()}
+        if isinstance(value, nn.Module):
+            return {TAG: "module", **self.module(value, path)}
+        if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+            return {TAG: "state_dict", "state": self.encode(value.state_dict(), path)}
+        cls = type(value)
+        if self._home.has(cls) and isinstance(value, enum.Enum):
+            return {TAG: "enum", "class": cls.__qualname__, "value": self.encode(value.value, path)}
+        if self._home.has(cls) and isinstance(value, tuple) and hasattr(value, "_fields"):
+            return {TAG: "named tuple", "class": cls.__qualname__, "items": items(value)}
+        if cls is argparse.Namespace or (self._home.has(cls) and not isinstance(value, BUILT_IN)):
+            fields = self._fields(fields_of(value), path)
+            name = self._home.name_of(value)
+            return {TAG: "object", "class": cls.__qualname__, "global": name, "fields": fields}
+        raise Unsavable(f"the learner's {path} is a {cls.__name__}, which a checkpoint cannot hold")

@@ -1,0 +1,41 @@
+"""What the encoder and the decoder of a learner's state both know."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from typing import Any
+
+from torch import nn
+
+TAG = "__kind__"
+"""Key of the dictionaries that stand for values of other kinds."""
+
+
+class Unsavable(TypeError):
+    """A learner's state cannot be saved or brought back; the message is one line for the user."""
+
+
+def joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+class Home:
+    """The learner's own file."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._module = sys.modules[type(net).__module__]
+
+    def find(self, name: str) -> Any:
+        """What has this qualified name there, None where nothing has."""
+        try:
+            return operator.attrgetter(name)(self._module)
+        except AttributeError:
+            return None
+
+    def name_of(self, value: object) -> str | None:
+        """The name of an object that the file itself has."""
+        return next((name for name, known in vars(self._module).items() if known is value), None)
+
+    def has(self, cls: type) -> bool:
+        return cls.__module__ == self._module.__name__ and self.find(cls.__qualname__) is cls

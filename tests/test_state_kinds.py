@@ -1,0 +1,246 @@
+"""Kinds of things that a learner may have set on itself, each through a checkpoint file and back."""
+
+from __future__ import annotations
+
+import enum
+import io
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy
+import pytest
+import torch
+
+from model.state import Unsavable, capture, restore
+
+
+class Slot:
+    """An object of which there are many."""
+
+    def __init__(self, number: int | None) -> None:
+        self.number = number
+
+    def read(self) -> int | None:
+        return self.number
+
+
+EMPTY = Slot(None)
+
+
+class Phase(enum.Enum):
+    """Members are compared by identity."""
+
+    WARM = 1
+    MAIN = 2
+
+
+class Pair(NamedTuple):
+    """A remembered example."""
+
+    x: torch.Tensor
+    y: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A learner may put another one in its place."""
+
+    rate: float
+
+
+@dataclass
+class Slotted:
+    """Without a dictionary."""
+
+    __slots__ = ("count",)
+    count: int
+
+
+class Items(list):
+    """More than its attributes."""
+
+
+class Memory(torch.nn.Module):
+    """A module with a state of its own, and some of it on modules of PyTorch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[int] = []
+        self.dropout = torch.nn.Dropout(0.5)
+        self.register_buffer("sums", torch.zeros(2), persistent=False)
+        self.last_sum = self.sums[1:]
+
+
+class Net(torch.nn.Module):
+    """A learner without attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(2, 2)
+
+
+def through_a_file(net: torch.nn.Module, another: torch.nn.Module) -> Any:
+    """Another learner, built alike, with the state of the first."""
+    file = io.BytesIO()
+    torch.save(capture(net), file)
+    restore(another, torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    return another
+
+
+def with_value(value: object) -> Any:
+    net = Net()
+    net.value = value
+    return net
+
+
+def test_modules_keep_what_was_set_on_them() -> None:
+    def built() -> Any:
+        net = Net()
+        net.memory = Memory()
+        net.listed = [net.memory]
+        return net
+
+    net = built()
+    net.memory.items.append(3)
+    net.memory.dropout.p = 0.1
+    net.memory.sums += 2
+    net.net.eval()
+    another = through_a_file(net, built())
+    assert another.memory.items == [3] and another.listed == [another.memory]
+    assert another.memory.dropout.p == 0.1
+    assert another.training and not another.net.training
+    assert another.memory.sums.tolist() == [2, 2]
+    another.memory.sums.fill_(5)
+    assert another.memory.last_sum.tolist() == [5]
+
+
+def test_buffers_may_grow() -> None:
+    net, another = Net(), Net()
+    for each in (net, another):
+        each.register_buffer("means", torch.zeros(0))
+    net.means = torch.arange(3.0)
+    assert through_a_file(net, another).means.tolist() == [0, 1, 2]
+
+
+def test_gradients_go_on_being_added_up() -> None:
+    net = Net()
+    net.net(torch.ones(1, 2)).sum().backward()
+    another = through_a_file(net, Net())
+    assert torch.equal(another.net.weight.grad, net.net.weight.grad)
+    assert Net().net.weight.grad is None
+
+
+def test_tensors_that_are_learned_stay_those_of_the_optimiser() -> None:
+    def built() -> Any:
+        net = Net()
+        net.scale = torch.ones(2, requires_grad=True)
+        net.values = net.scale.data
+        net.optimiser = torch.optim.SGD([net.scale, *net.parameters()], 0.1)
+        return net
+
+    def learn(net: Any) -> None:
+        net.optimiser.zero_grad()
+        (net.scale * net.net(torch.ones(1, 2))).sum().backward()
+        net.optimiser.step()
+
+    torch.manual_seed(0)
+    net = built()
+    learn(net)
+    another = through_a_file(net, built())
+    learn(net)
+    learn(another)
+    assert torch.equal(net.scale, another.scale) and torch.equal(net.net.weight, another.net.weight)
+    assert torch.equal(another.values, another.scale)
+
+
+def test_learned_tensors_may_be_made_as_a_learner_goes() -> None:
+    made = [torch.ones(2, requires_grad=True), torch.nn.Parameter(torch.zeros(1))]
+    another = through_a_file(with_value(made), with_value([]))
+    assert [type(tensor) for tensor in another.value] == [torch.Tensor, torch.nn.Parameter]
+    assert all(tensor.requires_grad and tensor.is_leaf for tensor in another.value)
+
+
+def test_a_file_s_own_object_stays_that_and_is_not_written_over() -> None:
+    net = with_value([EMPTY] * 4)
+    net.value[:3] = [Slot(i) for i in range(3)]
+    another = through_a_file(net, with_value([EMPTY] * 4))
+    assert [slot.number for slot in another.value] == [0, 1, 2, None]
+    assert another.value[3] is EMPTY
+
+
+def test_what_was_one_object_may_become_two() -> None:
+    def built() -> Any:
+        net = Net()
+        net.best = net.current = Slot(0)
+        return net
+
+    net = built()
+    net.best, net.current = Slot(5), Slot(9)
+    another = through_a_file(net, built())
+    assert (another.best.number, another.current.number) == (5, 9)
+
+
+def test_what_refers_to_an_object_still_does() -> None:
+    def built() -> Any:
+        net = Net()
+        net.slot = Slot(0)
+        net.read = net.slot.read
+        return net
+
+    net = built()
+    net.slot.number = 7
+    another = through_a_file(net, built())
+    another.slot.number += 1
+    assert another.read() == 8
+
+
+@pytest.mark.parametrize("fresh", [Phase.WARM, None])
+def test_members_of_enumerations(fresh: object) -> None:
+    assert through_a_file(with_value(Phase.MAIN), with_value(fresh)).value is Phase.MAIN
+    assert [phase.value for phase in Phase] == [1, 2]
+
+
+@pytest.mark.parametrize("value", [Settings(0.5), Slotted(3), Pair(torch.ones(2), 4)])
+@pytest.mark.parametrize("there", [True, False])
+def test_objects_of_every_make(value: Any, there: bool) -> None:
+    fresh = {Settings: Settings(0.1), Slotted: Slotted(0), Pair: Pair(torch.zeros(2), 0)}[type(value)]
+    back = through_a_file(with_value(value), with_value(fresh if there else None)).value
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value", [numpy.float64(0.5), numpy.complex128(1j), numpy.bool_(True), numpy.ones(2)]
+)
+def test_numbers_of_numpy(value: Any) -> None:
+    back = through_a_file(with_value(value), with_value(None)).value
+    assert type(back) is type(value)
+    assert numpy.array_equal(back, value)
+
+
+def local() -> object:
+    class Hidden:
+        pass
+
+    return Hidden()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (Items([1]), "Items"),
+        (local(), "Hidden"),
+        (numpy.array(["a"]), "ndarray"),
+        (numpy.str_("a"), "str_"),
+        (numpy.array([None]), "ndarray"),
+    ],
+)
+def test_what_a_file_would_lose_is_named(value: object, kind: str) -> None:
+    with pytest.raises(Unsavable, match=f"the learner's value.* is a {kind}, which"):
+        capture(with_value([value]))
+
+
+@pytest.mark.parametrize("value", [[torch.relu], {"old": torch.nn.Linear(2, 2)}])
+def test_what_cannot_be_made_again_is_named(value: object) -> None:
+    with pytest.raises(Unsavable, match="the learner's value.*, made as it went, cannot be made again"):
+        through_a_file(with_value(value), with_value(None))
