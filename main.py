@@ -92,19 +92,21 @@ def main(argv: list[str], place: Place | None = None) -> None:
     if ours:
         room.check_weights(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     continuum = Continuum(sizes, args)
-    torch.set_num_threads(engine.torch_threads(args) if ours else engine.cores(args))
-    notes = tasks.note, engine.note(args) if ours else None
+    # On more threads PyTorch may add in another order: your own learner has them where they are asked for.
+    torch.set_num_threads(args.threads or 1)
     learner = importlib.import_module(f"model.{args.model}")
     if not hasattr(learner, "Net"):
         raise OptionError(f"--model {args.model}: model/{args.model}.py has no class Net")
     net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    if engine.held_by(net):
+        torch.set_num_threads(engine.torch_threads(args))
     if args.cuda:
         net.cuda()
     files = ResultFiles(place.save_path or args.save_path, args.model, args.data_file)
     folder = place.checkpoint_path or args.save_path
     checkpoint = Checkpoint(folder, args.model, args.data_file, run, args.checkpoint_every)
     # Not before: a run that cannot start says why, and nothing else.
-    for note in filter(None, notes):
+    for note in filter(None, (tasks.note, engine.note(net))):
         say(note)
 
     life = resumed(net, checkpoint) if args.resume else Life()
@@ -112,7 +114,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
 
     result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
-    what = {**vars(args), "run": run, "code": code_version(args.model)}
+    what = {**vars(args), "run": run, "code": code_version(args.model), "data": tasks.fingerprint}
     one_liner = files.save(result_t, result_a, net.state_dict(), stats, what)
     checkpoint.remove()
     print(printable(f"{files.stem}: {one_liner} # {time.time() - started}"))

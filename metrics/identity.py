@@ -44,7 +44,7 @@ def _plain(value: object) -> object:
 
 @cache
 def code_version(model: str) -> str:
-    """32 hex digits for the sources behind a learner: what it imports from model/, and the kernels there.
+    """32 hex digits for the sources behind a learner: what it imports from this checkout, and the kernels.
 
     A process sees each source as it was when the process first asked for any, which is what it has imported.
 
@@ -54,18 +54,23 @@ def code_version(model: str) -> str:
     digests = _digests()
     finder = ModuleFinder(path=[str(ROOT)])
     finder.import_hook(f"model.{model}")
-    imported = {getattr(module, "__file__", None) for module in finder.modules.values()}
-    whole = hashlib.sha256()
-    for name, digest in sorted(digests.items()):
-        if name in AROUND or not name.endswith(".py") or str(ROOT / name) in imported:
-            whole.update(f"{name} {digest}\n".encode())
-    return whole.hexdigest()[:32]
+    files = [Path(getattr(module, "__file__", None) or "") for module in finder.modules.values()]
+    ours = [path for path in files if path.suffix == ".py" and path.is_relative_to(ROOT)]
+    imported = {path.relative_to(ROOT).as_posix(): path for path in ours}
+    counted = {n: d for n, d in digests.items() if n in AROUND or not n.endswith(".py") or n in imported}
+    counted |= {name: _digest(path) for name, path in imported.items() if name not in digests}
+    whole = "".join(f"{name} {digest}\n" for name, digest in sorted(counted.items()))
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 @cache
 def _digests() -> dict[str, str]:
     """SHA-256 of the sources in model/ and of `AROUND`, by their paths in the checkout."""
-    return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in _sources()}
+    return {name: _digest(ROOT / name) for name in _sources()}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _sources() -> Iterator[str]:

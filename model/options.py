@@ -28,6 +28,10 @@ LEARNERS = (
 )
 
 
+OURS = ("run", "code", "data", "tasks")
+"""What results and their report keep among the options."""
+
+
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
@@ -96,6 +100,8 @@ def add_undeclared(
         name = flag.removeprefix("--")
         if flag == name or not name.isidentifier() or name.startswith("__"):
             parser.error(f"{flag}: options look like --name value")
+        if name in OURS:
+            parser.error(f"{flag}: results keep something of their own under that name, give it another one")
         if args.model in LEARNERS:
             nearest = difflib.get_close_matches(flag, declared, 1)
             hint = f" Did you mean {nearest[0]}?" if nearest else " --help lists the options."
@@ -266,7 +272,7 @@ def build_parser() -> OneLineParser:
         type=THREADS,
         default=0,
         metavar="N",
-        help="cores to use, 0: all that the process may use (all)",
+        help="cores to use, 0: all that the process may use, one for PyTorch code of your own (all)",
     )
     add(
         "--checkpoint_every",

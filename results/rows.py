@@ -95,7 +95,7 @@ def score(per_run: Iterable[torch.Tensor]) -> Score:
 
 def make_rows(runs: Iterable[Run]) -> tuple[list[Row], list[str]]:
     """All runs as rows in the table's order, and a note for each seed that was run more than once and each
-    row whose runs are not all of the same code.
+    row whose runs are not all of the same code and data.
     """
     experiments: dict[tuple, dict[tuple, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in sized(list(runs)):
@@ -114,11 +114,11 @@ def make_rows(runs: Iterable[Run]) -> tuple[list[Row], list[str]]:
             )
             row = Row(data_set, model, memory, options, latest)
             rows.append(row)
-            versions = len({run.code for run in latest})
-            if versions > 1:
-                notes.append(
-                    f"{data_set}, {row.label}: its {len(latest)} runs are of {versions} versions of the code"
-                )
+            for what in ("code", "data"):
+                versions = len({getattr(run, what) for run in latest})
+                if versions > 1:
+                    which = f"{versions} versions of the {what}"
+                    notes.append(f"{data_set}, {row.label}: its {len(latest)} runs are of {which}")
             notes += [
                 f"{data_set}, {row.label}: seed {seed} was run {len(same)} times; the latest is counted"
                 for seed, same in by_seed.items()

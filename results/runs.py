@@ -29,7 +29,7 @@ PAPER_SIZES = (5120, 500, 200)
 # These say where, how and by whom a run was computed and how often looked at; the learner is the same.
 NOT_OPTIONS = frozenset(
     ("model", "data_file", "seed", "save_path", "data_path", "log_every", "cuda", "engine", "threads")
-    + ("checkpoint_every", "resume", "run", "code")
+    + ("checkpoint_every", "resume", "run", "code", "data")
 )
 # What an option was before it existed.
 IMPLIED = {"replay_draws": "shuffle"}
@@ -45,7 +45,7 @@ class Run:
         model, data_set: names.
         memory: examples that the learner may keep; None where it has no memory, or none that we know of.
         seed, options: what determined the result, as text.
-        code: the version of the learner's code; None where the file does not say.
+        code, data: the versions of the learner's code and of the data; None where the file does not say.
         statistics: its accuracy matrix.
         examples, first, seen: (P,), its curves: examples seen, the accuracy on the first task presented, and
             the mean accuracy on the tasks seen so far.
@@ -58,6 +58,7 @@ class Run:
     seed: str
     options: Mapping[str, str]
     code: str | None
+    data: str | None
     statistics: Statistics
     examples: np.ndarray
     first: np.ndarray
@@ -150,6 +151,7 @@ def as_run(
         seed=as_text(args.get("seed", stamp)),
         options={**options, "tasks": str(n_tasks)},
         code=as_text(args["code"]) if "code" in args else None,
+        data=as_text(args["data"]) if "data" in args else None,
         statistics=stats,
         examples=examples_seen(rows_per_task, args)[points],
         first=log[points, order[0]],

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import data
 import main
 from metrics import code_version
 from model.options import LEARNERS
@@ -292,6 +293,7 @@ def test_what_a_run_prints(small_data, tmp_path, capsys):
     # The published options come first, in the published order, then ours.
     assert list(args)[: len(PUBLISHED)] == list(PUBLISHED)
     assert args["code"] == code_version(args["model"])
+    assert args["data"] == data.load(str(small_data), args["data_file"]).fingerprint
 
 
 def test_a_set_that_is_built_says_so_in_one_line(tmp_path, capsys):

@@ -91,7 +91,11 @@ def test_a_gem_style_file_runs_unmodified(plugin, run_main):
 
 @pytest.mark.parametrize(
     "options, said",
-    [("--inertia", "--inertia: it needs a value"), ("inertia 0.9", "inertia: options look like")],
+    [
+        ("--inertia", "--inertia: it needs a value"),
+        ("inertia 0.9", "inertia: options look like"),
+        ("--tasks 5", "--tasks: results keep something of their own"),
+    ],
 )
 def test_options_that_nobody_declared_are_pairs(plugin, capsys, options, said):
     name = plugin(SOURCE)

@@ -126,16 +126,17 @@ def test_a_seed_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert (online["RA"], online["n"]) == (f"{percentages(late)[0]:.2f}", "1")
 
 
-def test_a_row_of_several_versions_of_the_code_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("what", ["code", "data"])
+def test_a_row_of_several_versions_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:
-    for seed, code in enumerate(("one", "one", "another")):
-        write_run(tmp_path, "ours", seed=seed, code=code, n_tasks=5)
-        write_run(tmp_path, "online", seed=seed, code="one", n_tasks=5)
+    for seed, version in enumerate(("one", "one", "another")):
+        write_run(tmp_path, "ours", seed=seed, n_tasks=5, **{what: version})
+        write_run(tmp_path, "online", seed=seed, n_tasks=5, **{what: "one"})
     write_run(tmp_path, "ewc", n_tasks=5)
     assert main([str(tmp_path), "--out", str(tmp_path / "report")]) == 0
     said = capsys.readouterr().err.splitlines()
-    assert said == ["report.py: Rotations, ours: its 3 runs are of 2 versions of the code"]
+    assert said == [f"report.py: Rotations, ours: its 3 runs are of 2 versions of the {what}"]
     assert [row["n"] for row in csv_rows(tmp_path)] == ["3", "1", "3"]
 
 

@@ -148,6 +148,9 @@ def test_the_code_behind_a_learner_counts_and_no_other(
         (tmp_path / "model/engine/wrapper.pyx").write_text("")
         assert changed_by("model/engine/wrapper.c", "/* generated */\n") == set()
         assert changed_by("metrics/evaluation.py", "# a change\n") == set(LEARNERS)
+        assert changed_by("helper.py", "SCALE = 1\n") == set()
+        assert changed_by("model/gem.py", "import helper\n") == {"gem"}
+        assert changed_by("helper.py", "SCALE = 2\n") == {"gem"}
     finally:
         IDENTITY._digests.cache_clear()
         code_version.cache_clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
+import torch
 from torch import nn
 
 from .native import NativeEngine, unavailable
@@ -25,7 +26,7 @@ __all__ = [
     "Rows",
     "Weights",
     "build",
-    "cores",
+    "held_by",
     "note",
     "torch_threads",
     "why_not_native",
@@ -37,9 +38,16 @@ class EngineError(ValueError):
 
 
 def build(network: nn.Sequential, weights: Weights, args: Namespace) -> Engine:
-    """The engine that args.engine asks for, over one MLP whose parameters are in `weights`."""
-    if args.engine == "torch" or why_not_native(args):
-        return TorchEngine(network, weights, args.lr)
+    """The engine that args.engine asks for, over a network whose parameters are in `weights`.
+
+    Raises:
+        EngineError: the native engine was asked for by name and cannot serve.
+    """
+    reason = why_not_native(args) or why_no_mlp(network)
+    if args.engine == "native" and reason:
+        raise EngineError(f"--engine native: {reason}")
+    if args.engine == "torch" or reason:
+        return TorchEngine(network, weights, args.lr, None if args.engine == "torch" else reason)
     layers = [module for module in network if isinstance(module, nn.Linear)]
     return NativeEngine(layers, weights, args.lr, cores(args))
 
@@ -49,16 +57,31 @@ def why_not_native(args: Namespace) -> str | None:
     return "the native engine does not run on a GPU" if args.cuda else unavailable()
 
 
-def note(args: Namespace) -> str | None:
-    """What a user should know of the engine that a run gets, in one line, if anything.
+def why_no_mlp(network: nn.Sequential) -> str | None:
+    """Why the native engine cannot compute a network, in one line; None where it can."""
+    kinds = [type(module) for module in network]
+    known = [nn.ReLU if i % 2 else nn.Linear for i in range(len(kinds))]
+    if len(kinds) % 2 == 0 or kinds != known:
+        names = ", ".join(kind.__name__ for kind in kinds)
+        return f"the native engine knows Linear, ReLU, ..., Linear, and the network is {names}"
+    if any(layer.bias is None for layer in network if isinstance(layer, nn.Linear)):
+        return "the native engine knows layers with a bias, and one has none"
+    if any(p.dtype != torch.float32 or not p.requires_grad for p in network.parameters()):
+        return "the native engine trains float32 parameters, all of them, and some are not that"
+    return None
 
-    Raises:
-        EngineError: the native engine was asked for by name and cannot serve.
-    """
-    reason = None if args.engine == "torch" else why_not_native(args)
-    if reason and args.engine == "native":
-        raise EngineError(f"--engine native: {reason}")
-    return f"using the torch engine: {reason}" if reason else None
+
+def held_by(net: nn.Module) -> list[Engine]:
+    """A learner's engines: attributes, or in lists that are."""
+    values = vars(net).values()
+    parts = [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]
+    return [part for part in parts if isinstance(part, Engine)]
+
+
+def note(net: nn.Module) -> str | None:
+    """What a user should know of the engines that a learner got, in one line, if anything."""
+    reasons = [held.reason for held in held_by(net) if isinstance(held, TorchEngine) and held.reason]
+    return f"using the torch engine: {reasons[0]}" if reasons else None
 
 
 def torch_threads(args: Namespace) -> int:

@@ -67,9 +67,12 @@ class TorchEngine:
     name = "torch"
     draws = staticmethod(partial(in_turn, shuffle_draw))
 
-    def __init__(self, network: torch.nn.Module, weights: Weights, lr: float) -> None:
-        self._network, self._weights, self._lr = network, weights, lr
-        self._parameters: list[torch.Tensor] = list(network.parameters())
+    def __init__(
+        self, network: torch.nn.Module, weights: Weights, lr: float, reason: str | None = None
+    ) -> None:
+        """`reason`: why it has to stand in for the native engine, if it does."""
+        self._network, self._weights, self._lr, self.reason = network, weights, lr, reason
+        self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
 
     def test_set(self, examples: Examples) -> Examples:
         """A task's test examples in the form that `scores` reads fastest."""
