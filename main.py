@@ -6,6 +6,7 @@ python main.py --model meralg1 --data_file mnist_rotations.pt --samples_per_task
 from __future__ import annotations
 
 import importlib
+import io
 import random
 import signal
 import sys
@@ -35,7 +36,7 @@ from metrics import (
 )
 from model import engine, room
 from model.common import OptionError
-from model.options import LEARNERS, parse, printable
+from model.options import LEARNERS, parse, printable, tell
 from model.state import Unsavable, capture, restore
 
 
@@ -114,10 +115,10 @@ def main(argv: list[str], place: Place | None = None) -> None:
 
     result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
-    what = {**vars(args), "run": run, "code": code_version(args.model), "data": tasks.fingerprint}
+    what = {**vars(args), "run": run, "code": code_version(args.model), "data": tasks.fingerprint[:32]}
     one_liner = files.save(result_t, result_a, net.state_dict(), stats, what)
     checkpoint.remove()
-    print(printable(f"{files.stem}: {one_liner} # {time.time() - started}"))
+    tell(printable(f"{files.stem}: {one_liner} # {time.time() - started}"))
 
 
 def life_experience(
@@ -249,6 +250,8 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.stderr is None:  # Closed, as `2>&-` does.
+        sys.stderr = io.StringIO()
     here = Place()
     signal.signal(signal.SIGTERM, lambda *_: here.stop.set())
     sys.exit(run(sys.argv[1:], here))

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.options import OneLineParser
+from model.options import OneLineParser, read_by_nobody
 from suite import SweepError, cluster
 
 MAX_STATUS = 125
@@ -93,7 +92,7 @@ def main(options: Namespace) -> int:
 
 
 def _lines(file: str | None) -> list[str]:
-    if file is None and sys.stdin.isatty():
+    if file is None and (sys.stdin is None or sys.stdin.isatty()):
         raise SweepError('no command lines; for example: ./mer_examples.sh --dry-run "0" | python3 sweep.py')
     try:
         text = Path(file).read_text("utf-8") if file else sys.stdin.read()
@@ -113,8 +112,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"sweep.py: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # What is still to be flushed goes nowhere, quietly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        read_by_nobody()
         print("sweep.py: nobody reads standard output any more; finished runs are stored", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -85,8 +85,10 @@ class Checkpoint:
         try:
             with appearing(self.path) as path:
                 torch.save(saved, path)
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{self.path}: cannot write it: {error}") from error
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot write it: {error.strerror or error}") from error
+        except RuntimeError as error:  # So PyTorch reports a full disk, without a word of it.
+            raise CheckpointError(f"{self.path}: cannot write it, the disk may be full: {error}") from error
         self._last_time, self._last_seen = time.monotonic(), seen
 
     def remove(self) -> None:

@@ -7,6 +7,7 @@ import ast
 import contextlib
 import difflib
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +44,19 @@ class OneLineParser(argparse.ArgumentParser):
 def printable(text: str) -> str:
     """Text as one line for a terminal, whatever it came from: what cannot be shown, as Python's escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def tell(text: str) -> None:
+    """Print the outcome; where nobody reads standard output any more, as behind `| head`, quietly do not."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        read_by_nobody()
+
+
+def read_by_nobody() -> None:
+    """Have what is still to be flushed to standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

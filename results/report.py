@@ -19,7 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from metrics.files import appearing
-from model.options import OneLineParser
+from model.options import OneLineParser, tell
 from results import table
 from results.rows import Row, by_data_set, make_rows
 from results.runs import read_folder
@@ -47,10 +47,13 @@ def main(argv: list[str]) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        print(report(Path(args.folder), Path(args.out)), end="")
+        tell(report(Path(args.folder), Path(args.out)).rstrip("\n"))
     except ReportError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("report.py: interrupted; what it has written is whole", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -62,10 +62,11 @@ class Folder:
         """Take note of the results that have come since the last look."""
         new = {file.name for file in self.path.glob("*.pt")} - self._looked_at
         for name in new:
-            # What is no result is no run's: a report names such files.
-            with contextlib.suppress(ValueError):
-                self._held.add(run_of(self.path / name))
-        self._looked_at |= new
+            # What is no result is no run's: a report names such files. What cannot be read now may be later.
+            with contextlib.suppress(OSError):
+                with contextlib.suppress(ValueError):
+                    self._held.add(run_of(self.path / name))
+                self._looked_at.add(name)
 
     def holds(self, identity: str) -> bool:
         """Whether the result of that run was there at the last look."""
@@ -107,10 +108,13 @@ def run_of(file: Path | IO[bytes]) -> str:
     """The identity of the run that a .pt file is the result of.
 
     Raises:
+        OSError: it cannot be read.
         ValueError: it is no result, or one without an identity.
     """
     try:
         args = opened(file, mmap=isinstance(file, Path))[5]
         return str(args["run"])
+    except OSError:
+        raise
     except Exception as error:  # A foreign or damaged pickle makes the unpickler raise nearly anything.
         raise ValueError(f"{file} is not the result of a run") from error

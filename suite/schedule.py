@@ -109,6 +109,7 @@ class Sweep:
                 self._block(run, error)
                 break
             if claim:
+                self._blocked = None
                 folder.look()  # It may have been stored between the last look and the claim.
             if folder.holds(run.identity):
                 self._waiting.remove(run)

@@ -1,7 +1,9 @@
 """What many tests share: the engines, the two small data sets as files, a run of main.py in this process."""
 
+import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,22 @@ def run_main(small_data: Path, tmp_path: Path) -> Callable[..., tuple]:
         return torch.load(path)
 
     return run
+
+
+@pytest.fixture
+def plugin() -> Iterator[Callable[[str], str]]:
+    """Put a learner's file into model/ for as long as a test lasts; its name."""
+    put = []
+
+    def place(source: str) -> str:
+        # Suites that run at the same time in one checkout do not meet.
+        path = Path(main.__file__).parent / "model" / f"zz_test_plugin_{os.getpid()}.py"
+        assert not path.exists()
+        put.append(path)
+        path.write_text(source)
+        return path.stem
+
+    yield place
+    for path in put:
+        path.unlink()
+        sys.modules.pop(f"model.{path.stem}", None)

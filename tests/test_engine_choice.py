@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
 from native_cases import needs_native
 from torch import nn
 
-import main
 from model import engine
 from model.common import relu_between
 from model.engine import EngineError, NativeEngine, TorchEngine, Weights
@@ -73,7 +69,7 @@ def test_a_layer_that_is_frozen_stays_as_it_is():
     assert same == [True, True, False, False]
 
 
-TANH = """\
+LEARNER = """\
 import torch
 from torch import nn
 
@@ -98,27 +94,12 @@ class Net(nn.Module):
 """
 
 
-@pytest.fixture
-def learner():
-    """Puts a learner into model/ for as long as a test lasts; its name."""
-    path = Path(main.__file__).parent / "model" / f"zz_test_engine_{os.getpid()}.py"
-
-    def put(**parts):
-        path.write_text(TANH.format(**parts))
-        sys.modules.pop(f"model.{path.stem}", None)
-        return path.stem
-
-    yield put
-    path.unlink()
-    sys.modules.pop(f"model.{path.stem}", None)
-
-
 SHORT = ["--data_file", "small_permutations.pt", "--samples_per_task", "6", "--lr", "0.1"]
 
 
 @needs_native
-def test_a_run_says_so(learner, run_main, capsys):
-    name = learner(unit="Tanh", engine=True)
+def test_a_run_says_so(plugin, run_main, capsys):
+    name = plugin(LEARNER.format(unit="Tanh", engine=True))
     _, auto, *_ = run_main("--model", name, *SHORT)
     assert capsys.readouterr().err == (
         "using the torch engine: the native engine knows Linear, ReLU, ..., Linear, "
@@ -137,9 +118,9 @@ def test_a_run_says_so(learner, run_main, capsys):
         pytest.param(True, "--threads 3", 1, marks=needs_native),
     ],
 )
-def test_threads(learner, run_main, engine, options, threads):
+def test_threads(plugin, run_main, engine, options, threads):
     """PyTorch has one unless more are asked for, and one beside the native engine."""
-    name = learner(unit="ReLU", engine=engine)
+    name = plugin(LEARNER.format(unit="ReLU", engine=engine))
     before = torch.get_num_threads()
     _, _, weights, *_ = run_main("--model", name, *SHORT, *options.split())
     torch.set_num_threads(before)

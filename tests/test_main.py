@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -293,7 +294,17 @@ def test_what_a_run_prints(small_data, tmp_path, capsys):
     # The published options come first, in the published order, then ours.
     assert list(args)[: len(PUBLISHED)] == list(PUBLISHED)
     assert args["code"] == code_version(args["model"])
-    assert args["data"] == data.load(str(small_data), args["data_file"]).fingerprint
+    assert args["data"] == data.load(str(small_data), args["data_file"]).fingerprint[:32]
+
+
+def test_a_closed_pipe_and_a_closed_stderr_are_no_errors(small_data, tmp_path):
+    for redirected in ("| true; exit ${PIPESTATUS[0]}", "2>&-"):
+        words = command("--data_path", str(small_data), "--save_path", str(tmp_path))
+        done = subprocess.run(
+            ["bash", "-c", f"{shlex.join(words)} {redirected}"], capture_output=True, text=True, cwd=ROOT
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("*.pt"))) == 2
 
 
 def test_a_set_that_is_built_says_so_in_one_line(tmp_path, capsys):

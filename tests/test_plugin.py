@@ -1,7 +1,5 @@
 """A third party's learner, written for GEM's repository, runs as it is once its file lies in model/."""
 
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,26 +49,6 @@ class Net(torch.nn.Module):
         loss.backward()
         self.opt.step()
 """
-
-
-@pytest.fixture
-def plugin():
-    """Put a learner's file into model/ for as long as a test lasts; its name."""
-    put = []
-
-    def place(source):
-        # Suites that run at the same time in one checkout do not meet.
-        name = f"zz_test_plugin_{os.getpid()}"
-        path = MODEL / f"{name}.py"
-        assert not path.exists()
-        put.append(path)
-        path.write_text(source)
-        return name
-
-    yield place
-    for path in put:
-        path.unlink()
-        sys.modules.pop(f"model.{path.stem}", None)
 
 
 def test_a_gem_style_file_runs_unmodified(plugin, run_main):

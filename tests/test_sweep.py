@@ -267,6 +267,44 @@ def test_results_that_find_no_room_are_told(
     assert results(folder) == []
 
 
+class Diverging:
+    """A cluster of one worker whose runs all fail, after a while."""
+
+    def subscribe_topic(self, *_: object) -> None:
+        """No run says how far it is."""
+
+    def nthreads(self) -> dict[str, int]:
+        return {"worker": 1}
+
+    def submit(self, function: object, order: object, key: str) -> Diverging:
+        self.key = key
+        return self
+
+    def add_done_callback(self, done: Callable[[Diverging], None]) -> None:
+        threading.Timer(1.0, done, [self]).start()
+
+    def result(self) -> dict[str, object]:
+        return {"status": 1, "said": "diverged", "files": {}}
+
+
+def test_a_claim_that_found_no_room_is_forgotten_once_there_is_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, tries = Folder.claim, []
+
+    def claim(self: Folder, identity: str) -> object:
+        tries.append(identity)
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, identity)
+
+    monkeypatch.setattr(Folder, "claim", claim)
+    failed = perform(Diverging(), [command(folder, f"--seed {seed}") for seed in range(2)], patience=0.7)
+    assert len(failed) == 2
+    said = capsys.readouterr().err
+    assert said.count("diverged") == 2 and "not started" not in said
+
+
 def test_a_real_full_disk(client: Client, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     disk = folder / "results"
     disk.mkdir()
@@ -450,6 +488,9 @@ def test_what_a_user_can_get_wrong_is_one_line(
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     good = command(folder)
     assert told("", []) == "sweep.py: standard input: no command lines"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", None)  # Closed, as by a daemon.
+        assert sweep.run([]) == 2
     assert "line 1: not a command line of main.py: ls" in told("ls", [])
     assert "nowhere: cannot be read" in told(good, [str(folder / "nowhere")])
     assert "--grid lr: give name=value" in told(good, ["--grid", "lr"])

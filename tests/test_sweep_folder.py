@@ -95,6 +95,24 @@ def test_results_are_known_by_their_runs_and_other_files_are_passed_over(tmp_pat
     assert folder._held == {identity}
 
 
+def test_a_result_that_cannot_be_read_for_a_while_is_found_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_data(tmp_path)
+    assert main.run(command(tmp_path).split()[2:]) == 0
+    folder = Folder(str(tmp_path / "results"))
+
+    def stale(*_: object, **__: object) -> object:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("suite.folder.opened", stale)
+        folder.look()
+    assert folder._held == set()
+    folder.look()
+    assert len(folder._held) == 1
+
+
 def test_storing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Folder(str(tmp_path))
     files = {"a.pt": b"weights", "a.txt": b"figures"}
