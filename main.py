@@ -37,7 +37,7 @@ from metrics import (
 from model import engine, room
 from model.common import OptionError
 from model.options import LEARNERS, parse, printable, tell
-from model.state import Unsavable, capture, restore
+from model.state import Unsavable, capture, parts, restore
 
 
 class Diverged(ArithmeticError):
@@ -110,8 +110,9 @@ def main(argv: list[str], place: Place | None = None) -> None:
     for note in filter(None, (tasks.note, engine.note(net))):
         say(note)
 
+    keep = keeper(checkpoint, net)
     life = resumed(net, checkpoint) if args.resume else Life()
-    life_experience(net, continuum, tasks, args, life, checkpoint, place)
+    life_experience(net, continuum, tasks, args, life, keep, place)
 
     result_t, result_a = torch.tensor(life.result_t), torch.tensor(life.result_a)
     stats = statistics(result_t, result_a)
@@ -127,13 +128,14 @@ def life_experience(
     tasks: data.DataSet,
     args: Namespace,
     life: Life,
-    checkpoint: Checkpoint,
+    keep: Callable[[Life, bool], None],
     place: Place,
 ) -> None:
     """Show the rest of the stream to the learner, evaluating it on all tasks as it goes.
 
     Args:
         net: a torch.nn.Module with GEM's observe(x, t, y).
+        keep: what `keeper` made for it.
 
     Raises:
         Diverged: a loss or a score became NaN or infinite.
@@ -155,8 +157,7 @@ def life_experience(
                 life.examples += len(rows)
                 bar.update(len(rows))
                 stopping = place.stop.is_set()
-                if checkpoint.due(life.examples, stopping):
-                    keep(checkpoint, net, life)
+                keep(life, stopping)
                 if stopping:
                     raise Terminated(f"terminated after example {life.examples}")
         except FloatingPointError as error:
@@ -178,13 +179,20 @@ def evaluate(evaluation: Evaluation, life: Life) -> None:
         raise Diverged(f"after example {life.examples}: {error}; try a smaller --lr") from error
 
 
-def keep(checkpoint: Checkpoint, net: torch.nn.Module, life: Life) -> None:
-    """Save a checkpoint; where that cannot be done, say so, and go on without."""
-    try:
-        checkpoint.save({"learner": capture(net), "life": vars(life)}, life.examples)
-    except (Unsavable, CheckpointError) as error:
-        say(f"no more checkpoints: {error}")
-        checkpoint.every = 0
+def keeper(checkpoint: Checkpoint, net: torch.nn.Module) -> Callable[[Life, bool], None]:
+    """What saves a checkpoint where one is due. Where that cannot be done it says so, once."""
+    built = parts(net)
+
+    def keep(life: Life, stopping: bool) -> None:
+        if not checkpoint.due(life.examples, stopping):
+            return
+        try:
+            checkpoint.save({"learner": capture(net, built), "life": vars(life)}, life.examples)
+        except (Unsavable, CheckpointError) as error:
+            say(f"no more checkpoints: {error}")
+            checkpoint.every = 0
+
+    return keep
 
 
 def resumed(net: torch.nn.Module, checkpoint: Checkpoint) -> Life:

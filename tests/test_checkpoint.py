@@ -59,19 +59,18 @@ def test_a_resumed_run_is_bit_identical(model, engine, small_data, tmp_path, mon
     main.main(options(model, engine, small_data, tmp_path / "whole"))
     kept = 0
 
-    def keep_then_die(*state):
+    def save_then_die(*state):
         nonlocal kept
-        keep(*state)
+        save(*state)
         kept += 1
         if kept == 3:
             raise Killed
 
-    keep = main.keep
-    monkeypatch.setattr(main, "keep", keep_then_die)
+    save = main.Checkpoint.save
     argv = options(model, engine, small_data, tmp_path / "cut")
-    with pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(main.Checkpoint, "save", save_then_die)
         main.main(argv)
-    monkeypatch.setattr(main, "keep", keep)
     main.main([*argv, "--resume", "yes"])
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
     assert not list((tmp_path / "cut").glob("*.checkpoint"))
@@ -126,15 +125,14 @@ def test_sigterm_saves_and_exits_with_143(small_data, tmp_path):
 
 def interrupted(argv: list[str], results: Path, monkeypatch) -> Path:
     """The checkpoint of a run that was interrupted at its first one."""
+    save = main.Checkpoint.save
 
-    keep = main.keep
-
-    def keep_then_die(*state):
-        keep(*state)
+    def save_then_die(*state):
+        save(*state)
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(main, "keep", keep_then_die)
+        patch.setattr(main.Checkpoint, "save", save_then_die)
         main.main(argv)
     (path,) = results.glob("*.checkpoint")
     return path
@@ -168,7 +166,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(small_data, tmp_p
     argv = options("online", "torch", small_data, tmp_path)
     capture = main.capture
     with monkeypatch.context() as patch:
-        patch.setattr(main, "capture", lambda net: {**capture(net), "parameters": {"grown": torch.zeros(1)}})
+        patch.setattr(
+            main, "capture", lambda *net: {**capture(*net), "parameters": {"grown": torch.zeros(1)}}
+        )
         path = interrupted(argv, tmp_path, patch)
     capsys.readouterr()
     assert main.run([*argv, "--resume", "yes"]) == 2

@@ -11,7 +11,7 @@ import numpy
 import pytest
 import torch
 
-from model.state import Unsavable, capture, restore
+from model.state import Unsavable, capture, parts, restore
 
 
 class Slot:
@@ -127,7 +127,23 @@ def test_gradients_go_on_being_added_up() -> None:
     net.net(torch.ones(1, 2)).sum().backward()
     another = through_a_file(net, Net())
     assert torch.equal(another.net.weight.grad, net.net.weight.grad)
-    assert Net().net.weight.grad is None
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    net = Net()
+    net.net.bias.requires_grad_(False)
+    another = through_a_file(net, Net())
+    assert [p.requires_grad for p in another.parameters()] == [True, False]
+
+
+def test_a_learner_that_grew_is_not_kept() -> None:
+    """The copy of its network that LwF, say, makes at a change of task: a new learner has none."""
+    net = Net()
+    built = parts(net)
+    capture(net, built)
+    net.old = torch.nn.Linear(2, 2)
+    with pytest.raises(Unsavable, match="the learner's old came or went"):
+        capture(net, built)
 
 
 def test_tensors_that_are_learned_stay_those_of_the_optimiser() -> None:

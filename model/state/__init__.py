@@ -10,10 +10,15 @@ from .decoder import Decoder
 from .encoder import Encoder
 from .kinds import Unsavable
 
-__all__ = ["Unsavable", "capture", "restore"]
+__all__ = ["Unsavable", "capture", "parts", "restore"]
 
 
-def capture(net: nn.Module) -> dict[str, Any]:
+def parts(net: nn.Module) -> frozenset[str]:
+    """The names of a learner's modules and parameters."""
+    return frozenset(name for name, _ in (*net.named_modules(), *net.named_parameters()))
+
+
+def capture(net: nn.Module, built: frozenset[str] | None = None) -> dict[str, Any]:
     """A learner's parameters, their gradients, buffers and other attributes, its modules' too.
 
     Attributes may be numbers, strings, tensors, arrays, lists, tuples, dictionaries, sets, deques,
@@ -22,9 +27,14 @@ def capture(net: nn.Module) -> dict[str, Any]:
     which are left out. What shares an object, or the memory of a parameter or of another tensor, goes on
     sharing it.
 
+    Args:
+        built: the learner's parts when it was built, if it may have grown.
+
     Raises:
-        Unsavable: an attribute is of another kind.
+        Unsavable: an attribute is of another kind, or the learner has other parts than it was built with.
     """
+    if built is not None and (others := parts(net) ^ built):
+        raise Unsavable(f"the learner's {min(others)} came or went as it learned")
     return Encoder(net).module(net, "")
 
 

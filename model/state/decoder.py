@@ -41,8 +41,9 @@ class Decoder:
                     at, _, leaf = name.rpartition(".")
                     module.get_submodule(at).register_buffer(leaf, buffer, persistent=name in saved)
             module.load_state_dict(saved)
-            for name, gradient in state["gradients"].items():
-                module.get_parameter(name).grad = gradient
+            for name, parameter in module.named_parameters():
+                parameter.requires_grad_(name in state["learned"])
+                parameter.grad = state["gradients"].get(name)
             parts = {at: module.get_submodule(at) for at in state["attributes"]}
         except (AttributeError, RuntimeError) as error:
             raise Unsavable(GROWN) from error

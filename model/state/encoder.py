@@ -72,6 +72,7 @@ class Encoder:
         """The learner itself, or another module."""
         return {
             "parameters": module.state_dict(),
+            "learned": [name for name, p in module.named_parameters() if p.requires_grad],
             "gradients": {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
             "buffers": dict(module.named_buffers()),
             "attributes": {
