@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import io
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -234,6 +235,14 @@ def test_numbers_of_numpy(value: Any) -> None:
     assert numpy.array_equal(back, value)
 
 
+def test_dictionaries_of_every_make() -> None:
+    of_each = defaultdict(list, {2: [torch.ones(1)]})
+    value = [of_each, OrderedDict(b=1, a=2), Counter("aab"), {1: 2}]
+    back = through_a_file(with_value(value), with_value(None)).value
+    assert repr(back) == repr(value)
+    assert back[0][3] == []
+
+
 def local() -> object:
     class Hidden:
         pass
@@ -248,6 +257,7 @@ def local() -> object:
         (local(), "Hidden"),
         (numpy.array(["a"]), "ndarray"),
         (numpy.str_("a"), "str_"),
+        (defaultdict(lambda: 1), "defaultdict"),
         (numpy.array([None]), "ndarray"),
     ],
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections import deque
+from collections import defaultdict, deque
 from typing import Any
 
 import torch
 from torch import nn
 
-from .kinds import TAG, Home, Unsavable, joined
+from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined
 
 GROWN = "the learner had other parameters by then than when it was built"
 
@@ -91,7 +91,9 @@ class Decoder:
                 keys = self._items(value["keys"], None, path)
                 old = fresh if isinstance(fresh, dict) else {}
                 pairs = zip(keys, value["values"], strict=True)
-                return {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
+                made = {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
+                cls = DICTIONARIES[value["class"]]
+                return cls(FACTORIES[value["factory"]], made) if cls is defaultdict else cls(made)
             case "tuple":
                 return tuple(self._items(value["items"], fresh, path))
             case "set":

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..engine import Engine, Weights
-from .kinds import TAG, Home, Unsavable, joined
+from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device}
 BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
@@ -129,8 +129,12 @@ class Encoder:
             return items(value)
         if isinstance(value, CONSTANT):
             return {TAG: "constant"}
-        if type(value) is dict:
-            return {TAG: "dict", "keys": items(value), "values": items(value.values())}
+        if (
+            type(value) in DICTIONARIES.values()
+            and getattr(value, "default_factory", list) in FACTORIES.values()
+        ):
+            made = {"class": type(value).__name__, "keys": items(value), "values": items(value.values())}
+            return {TAG: "dict", "factory": getattr(value, "default_factory", list).__name__, **made}
         if type(value) in (tuple, set, frozenset):
             return {TAG: type(value).__name__, "items": items(value)}
         if type(value) is deque:

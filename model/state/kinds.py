@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import Any
 
 from torch import nn
 
 TAG = "__kind__"
 """Key of the dictionaries that stand for values of other kinds."""
+
+
+DICTIONARIES: dict[str, type] = {cls.__name__: cls for cls in (dict, OrderedDict, Counter, defaultdict)}
+FACTORIES: dict[str, type] = {cls.__name__: cls for cls in (list, dict, set, deque, int, float)}
+"""What a defaultdict may make."""
 
 
 class Unsavable(TypeError):
