@@ -147,7 +147,7 @@ def life_experience(
         try:
             for t, rows in islice(continuum, life.batches, None):
                 if life.batches % args.log_every == 0 or t != life.task:
-                    evaluate(evaluation, life)
+                    evaluate(net, evaluation, life)
                     life.task = t
                     bar.set_postfix(task=t, accuracy=f"{sum(life.result_a[-1]) / len(tasks):.4f}")
                 net.train()
@@ -162,15 +162,17 @@ def life_experience(
                     raise Terminated(f"terminated after example {life.examples}")
         except FloatingPointError as error:
             raise Diverged(f"example {life.examples + 1}: {error}; try a smaller --lr") from error
-        evaluate(evaluation, life)
+        evaluate(net, evaluation, life)
 
 
-def evaluate(evaluation: Evaluation, life: Life) -> None:
+def evaluate(net: torch.nn.Module, evaluation: Evaluation, life: Life) -> None:
     """Log the learner's accuracies.
 
     Raises:
+        EngineError: they would not be of what was trained.
         Diverged: a score became NaN or infinite.
     """
+    engine.check(net)
     try:
         life.log(evaluation.accuracies())
     except FloatingPointError as error:

@@ -9,6 +9,7 @@ import torch
 from native_cases import needs_native
 from torch import nn
 
+import main
 from model import engine
 from model.common import relu_between
 from model.engine import EngineError, NativeEngine, TorchEngine, Weights
@@ -88,6 +89,7 @@ class Net(nn.Module):
         return self.net(x)
 
     def observe(self, x, t, y):
+        {change}
         self.threads[0] = torch.get_num_threads()
         if {engine}:
             self.engine.step(x, y)
@@ -99,7 +101,7 @@ SHORT = ["--data_file", "small_permutations.pt", "--samples_per_task", "6", "--l
 
 @needs_native
 def test_a_run_says_so(plugin, run_main, capsys):
-    name = plugin(LEARNER.format(unit="Tanh", engine=True))
+    name = plugin(LEARNER.format(unit="Tanh", engine=True, change=""))
     _, auto, *_ = run_main("--model", name, *SHORT)
     assert capsys.readouterr().err == (
         "using the torch engine: the native engine knows Linear, ReLU, ..., Linear, "
@@ -120,8 +122,31 @@ def test_a_run_says_so(plugin, run_main, capsys):
 )
 def test_threads(plugin, run_main, engine, options, threads):
     """PyTorch has one unless more are asked for, and one beside the native engine."""
-    name = plugin(LEARNER.format(unit="ReLU", engine=engine))
+    name = plugin(LEARNER.format(unit="ReLU", engine=engine, change=""))
     before = torch.get_num_threads()
     _, _, weights, *_ = run_main("--model", name, *SHORT, *options.split())
     torch.set_num_threads(before)
     assert weights["threads"].item() == threads
+
+
+FREEZE = "self.net[0].requires_grad_(t == 0)"
+MOVE = "self.net[0].weight.data = self.net[0].weight.data.clone()"
+
+
+@pytest.mark.parametrize(
+    ("change", "engine", "said"),
+    [
+        pytest.param(FREEZE, "auto", "one is frozen: give --engine torch", marks=needs_native),
+        (FREEZE, "torch", None),
+        (MOVE, "auto", "change parameters in place"),
+        (MOVE, "torch", "change parameters in place"),
+    ],
+)
+def test_what_an_engine_cannot_see_ends_the_run(plugin, small_data, tmp_path, capsys, change, engine, said):
+    name = plugin(LEARNER.format(unit="ReLU", engine=True, change=change))
+    places = ["--data_path", str(small_data), "--save_path", str(tmp_path / "out")]
+    assert main.run(["--model", name, *SHORT, *places, "--engine", engine]) == (2 if said else 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == bool(said)
+    assert not said or lines[0].startswith("main.py: ") and lines[0].endswith(said)
+    assert len(list((tmp_path / "out").glob("*.pt"))) == (0 if said else 1)

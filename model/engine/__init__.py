@@ -26,6 +26,7 @@ __all__ = [
     "Rows",
     "Weights",
     "build",
+    "check",
     "held_by",
     "note",
     "torch_threads",
@@ -82,6 +83,19 @@ def note(net: nn.Module) -> str | None:
     """What a user should know of the engines that a learner got, in one line, if anything."""
     reasons = [held.reason for held in held_by(net) if isinstance(held, TorchEngine) and held.reason]
     return f"using the torch engine: {reasons[0]}" if reasons else None
+
+
+def check(net: nn.Module) -> None:
+    """See to it that a learner's engines still train what they seem to.
+
+    Raises:
+        EngineError: parameters were frozen or moved in ways that an engine cannot see.
+    """
+    for held in held_by(net):
+        if not held.weights.hold():
+            raise EngineError("a parameter has other memory than its engine's: change parameters in place")
+        if isinstance(held, NativeEngine) and held.frozen():
+            raise EngineError("the native engine trains all parameters, one is frozen: give --engine torch")
 
 
 def torch_threads(args: Namespace) -> int:

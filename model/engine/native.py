@@ -59,7 +59,7 @@ class NativeEngine:
     def __init__(
         self, layers: Sequence[torch.nn.Linear], weights: Weights, lr: float, threads: int = 1
     ) -> None:
-        self._weights, self._lr, self._threads = weights, lr, threads
+        self.weights, self._lr, self._threads = weights, lr, threads
         self._n_inputs, self._n_outputs = layers[0].in_features, layers[-1].out_features
         self._layers = [
             (
@@ -70,9 +70,14 @@ class NativeEngine:
             )
             for layer in layers
         ]
+        self._parameters = [parameter for layer in layers for parameter in layer.parameters()]
         self._gradients = torch.empty(0, len(weights.flat))
         self._pulled: tuple[tuple[int, ...], _native.Pull, tuple[torch.Tensor, ...]] | None = None
         self._net = _native.Net(weights.flat.data_ptr(), len(weights.flat), self._layers)
+
+    def frozen(self) -> bool:
+        """Whether a parameter is not to be trained any more, which it would be."""
+        return not all(parameter.requires_grad for parameter in self._parameters)
 
     @staticmethod
     def draw(n: int, k: int) -> torch.Tensor:
@@ -128,7 +133,7 @@ class NativeEngine:
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The gradient of the same sum, float32 (P,), laid out like the weights."""
-        gradient = torch.empty_like(self._weights.flat)
+        gradient = torch.empty_like(self.weights.flat)
         self._gradient(x, y, weight, gradient)
         return gradient
 
@@ -136,7 +141,7 @@ class NativeEngine:
         """The gradient of each batch's mean loss, float32 (len(batches), P), until the next call."""
         # Kept: of tens of megabytes, pages fresh from the system would cost more than the gradients.
         if len(self._gradients) < len(batches):
-            self._gradients = torch.empty(len(batches), len(self._weights.flat))
+            self._gradients = torch.empty(len(batches), len(self.weights.flat))
         gradients = self._gradients[: len(batches)]
         on_threads(
             self._threads,
@@ -163,7 +168,7 @@ class NativeEngine:
         vectors = self._vectors(vectors)
         if len(factors) != len(vectors):
             raise ValueError(f"{len(factors)} factors for {len(vectors)} vectors")
-        by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self._weights.flat)
+        by, combined = torch.tensor(factors, dtype=torch.float64), torch.empty_like(self.weights.flat)
         pairs = zip(_slices(vectors, COLUMNS), combined.split(COLUMNS), strict=True)
         on_threads(
             self._threads,
@@ -193,7 +198,7 @@ class NativeEngine:
         return scores
 
     def _address(self, parameter: torch.nn.Parameter) -> int:
-        return self._weights.flat.data_ptr() + 4 * self._weights.offset(parameter)
+        return self.weights.flat.data_ptr() + 4 * self.weights.offset(parameter)
 
     def _rows(self, x: torch.Tensor | Batch) -> tuple[_native.Rows, int, int]:
         """Inputs as a store's rows, the address of their slots, 0 for the first ones, and how many they are.
@@ -236,15 +241,15 @@ class NativeEngine:
 
     def _vector(self, vector: torch.Tensor) -> torch.Tensor:
         """A vector laid out like the weights as the kernels read it: float32, its lines aligned."""
-        if vector.shape != self._weights.flat.shape:
-            raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self._weights.flat)} weights")
+        if vector.shape != self.weights.flat.shape:
+            raise ValueError(f"a vector of shape {tuple(vector.shape)} for {len(self.weights.flat)} weights")
         vector = plain(vector, torch.float32)
         return vector if vector.data_ptr() % 64 == 0 else vector.clone()
 
     def _vectors(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors laid out like the weights, (K, P), as the kernels read them."""
-        if vectors.dim() != 2 or vectors.shape[1] != len(self._weights.flat):
-            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self._weights.flat)} weights")
+        if vectors.dim() != 2 or vectors.shape[1] != len(self.weights.flat):
+            raise ValueError(f"vectors of shape {tuple(vectors.shape)} for {len(self.weights.flat)} weights")
         return plain(vectors, torch.float32)
 
     def _folded(self, pixel_map: torch.Tensor, n_pixels: int) -> torch.Tensor:
@@ -254,8 +259,8 @@ class NativeEngine:
         theirs.
         """
         n_in, _, wide = self._layers[0][:3]
-        begin = (self._layers[0][3] - self._weights.flat.data_ptr()) // 4
-        rows = self._weights.flat[begin : begin + n_in * wide].view(n_in, wide)
+        begin = (self._layers[0][3] - self.weights.flat.data_ptr()) // 4
+        rows = self.weights.flat[begin : begin + n_in * wide].view(n_in, wide)
         shown = pixel_map >= 0
         return torch.zeros(n_pixels, wide).index_add_(0, pixel_map[shown], rows[shown])
 

@@ -71,8 +71,8 @@ class TorchEngine:
         self, network: torch.nn.Module, weights: Weights, lr: float, reason: str | None = None
     ) -> None:
         """`reason`: why it has to stand in for the native engine, if it does."""
-        self._network, self._weights, self._lr, self.reason = network, weights, lr, reason
-        self._parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
+        self._network, self.weights, self._lr, self.reason = network, weights, lr, reason
+        self._parameters: list[torch.Tensor] = list(network.parameters())
 
     def test_set(self, examples: Examples) -> Examples:
         """A task's test examples in the form that `scores` reads fastest."""
@@ -80,19 +80,19 @@ class TorchEngine:
 
     def rows(self, n_inputs: int) -> DenseRows:
         """An empty store of input rows, from which batches can be taken by slot."""
-        return DenseRows(n_inputs, self._weights.flat.device)
+        return DenseRows(n_inputs, self.weights.flat.device)
 
     def sgd(self, x: torch.Tensor, y: torch.Tensor, scale: torch.Tensor | None = None) -> None:
         """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
-        x, y = self._here(x), self._here(y)
+        x, y, learned = self._here(x), self._here(y), self._learned()
         total: torch.Tensor | float = 0.0
         for i in range(len(x)):
             loss = cross_entropy(self._network(x[i : i + 1]), y[i : i + 1])
             if scale is not None:
                 loss = loss * scale[i]
-            gradients = torch.autograd.grad(loss, self._parameters)
+            gradients = torch.autograd.grad(loss, learned)
             with torch.no_grad():
-                torch._foreach_add_(self._parameters, gradients, alpha=-self._lr)
+                torch._foreach_add_(learned, gradients, alpha=-self._lr)
             total = total + loss.detach()
         _check(total)
 
@@ -111,21 +111,21 @@ class TorchEngine:
         gradient = self.gradient(x, y, weight)
         if pull is not None:
             stiffness, target = pull
-            gradient.addcmul_(stiffness, self._weights.flat).sub_(target)
-        self._weights.descend(gradient, self._lr)
+            gradient.addcmul_(stiffness, self.weights.flat).sub_(target)
+        self.weights.descend(gradient, self._lr)
 
     def gradient(self, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """The gradient of the same sum, float32 (P,), laid out like the weights."""
-        x, y = self._here(x), self._here(y)
+        x, y, learned = self._here(x), self._here(y), self._learned()
         scores = self._network(x)
         if weight is None:
             loss = cross_entropy(scores, y)
         else:
             loss = cross_entropy(scores, y, reduction="none") @ self._here(weight)
         _check(loss.detach())
-        gradient = torch.zeros_like(self._weights.flat)
-        views = self._weights.views(gradient)
-        for parameter, g in zip(self._parameters, torch.autograd.grad(loss, self._parameters), strict=True):
+        gradient = torch.zeros_like(self.weights.flat)
+        views = self.weights.views(gradient)
+        for parameter, g in zip(learned, torch.autograd.grad(loss, learned), strict=True):
             views[parameter].copy_(g)
         return gradient
 
@@ -142,7 +142,7 @@ class TorchEngine:
         """The sum of vectors laid out like the weights, float32 (K, P), each times its factor: made in
         float64, float32 (P,).
         """
-        combined = torch.zeros_like(self._weights.flat, dtype=torch.float64)
+        combined = torch.zeros_like(self.weights.flat, dtype=torch.float64)
         for factor, vector in zip(factors, vectors, strict=True):
             if factor:
                 combined.add_(vector, alpha=factor)
@@ -155,8 +155,12 @@ class TorchEngine:
             return self._network(self._here(x))
         return torch.cat([self.scores(x.x(slice(i, i + CHUNK))) for i in range(0, len(x), CHUNK)])
 
+    def _learned(self) -> list[torch.Tensor]:
+        """The parameters that are not frozen."""
+        return [parameter for parameter in self._parameters if parameter.requires_grad]
+
     def _here(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self._weights.flat.device)
+        return tensor.to(self.weights.flat.device)
 
 
 def _check(loss: torch.Tensor | float) -> None:

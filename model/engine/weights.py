@@ -52,6 +52,11 @@ class Weights:
             for p, (offset, shape, strides) in self._layout.items()
         }
 
+    def hold(self) -> bool:
+        """Whether every parameter still lies in `flat`, none having been given memory of its own."""
+        start = self.flat.data_ptr()
+        return all(p.data_ptr() == start + 4 * offset for p, (offset, *_) in self._layout.items())
+
     def offset(self, parameter: torch.nn.Parameter) -> int:
         """Where in `flat` a parameter's part begins, in floats."""
         return self._layout[parameter][0]
