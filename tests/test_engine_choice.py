@@ -131,6 +131,7 @@ def test_threads(plugin, run_main, engine, options, threads):
 
 FREEZE = "self.net[0].requires_grad_(t == 0)"
 MOVE = "self.net[0].weight.data = self.net[0].weight.data.clone()"
+REPLACE = "self.net[2] = nn.Linear(8, 10)"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,7 @@ MOVE = "self.net[0].weight.data = self.net[0].weight.data.clone()"
         (FREEZE, "torch", None),
         (MOVE, "auto", "change parameters in place"),
         (MOVE, "torch", "change parameters in place"),
+        (REPLACE, "auto", "change parameters in place"),
     ],
 )
 def test_what_an_engine_cannot_see_ends_the_run(plugin, small_data, tmp_path, capsys, change, engine, said):

@@ -93,7 +93,7 @@ def check(net: nn.Module) -> None:
     """
     for held in held_by(net):
         if not held.weights.hold():
-            raise EngineError("a parameter has other memory than its engine's: change parameters in place")
+            raise EngineError("an engine's parameter was replaced or moved: change parameters in place")
         if isinstance(held, NativeEngine) and held.frozen():
             raise EngineError("the native engine trains all parameters, one is frozen: give --engine torch")
 

@@ -27,6 +27,7 @@ class Weights:
 
     def __init__(self, module: torch.nn.Module) -> None:
         """Move the parameters of `module`. Build and initialise it first: values are kept."""
+        self._module = module
         linear = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Linear)}
         self._layout: dict[torch.nn.Parameter, tuple[int, tuple[int, ...], tuple[int, ...]]] = {}
         end = 0
@@ -53,9 +54,10 @@ class Weights:
         }
 
     def hold(self) -> bool:
-        """Whether every parameter still lies in `flat`, none having been given memory of its own."""
+        """Whether the module's parameters are those of then, and lie in `flat`."""
         start = self.flat.data_ptr()
-        return all(p.data_ptr() == start + 4 * offset for p, (offset, *_) in self._layout.items())
+        there = (p.data_ptr() == start + 4 * offset for p, (offset, *_) in self._layout.items() if p.numel())
+        return all(there) and [*map(id, self._module.parameters())] == [*map(id, self._layout)]
 
     def offset(self, parameter: torch.nn.Parameter) -> int:
         """Where in `flat` a parameter's part begins, in floats."""

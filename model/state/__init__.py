@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from .decoder import Decoder
 from .encoder import Encoder
@@ -13,12 +14,21 @@ from .kinds import Unsavable
 __all__ = ["Unsavable", "capture", "parts", "restore"]
 
 
-def parts(net: nn.Module) -> frozenset[str]:
-    """The names of a learner's modules and parameters."""
-    return frozenset(name for name, _ in (*net.named_modules(), *net.named_parameters()))
+Parts = frozenset[tuple[str, str, str]]
 
 
-def capture(net: nn.Module, built: frozenset[str] | None = None) -> dict[str, Any]:
+def parts(net: nn.Module) -> Parts:
+    """A learner's modules and parameters: their names, the first name of each, and its shape."""
+    first: dict[int, str] = {}
+    modules = net.named_modules(remove_duplicate=False)
+    parameters = net.named_parameters(remove_duplicate=False)
+    return frozenset(
+        (name, first.setdefault(id(part), name), "" if is_lazy(part) else str(getattr(part, "shape", "")))
+        for name, part in (*modules, *parameters)
+    )
+
+
+def capture(net: nn.Module, built: Parts | None = None) -> dict[str, Any]:
     """A learner's parameters, their gradients, buffers and other attributes, its modules' too.
 
     Attributes may be numbers, strings, tensors, arrays, lists, tuples, dictionaries, sets, deques,
@@ -34,7 +44,7 @@ def capture(net: nn.Module, built: frozenset[str] | None = None) -> dict[str, An
         Unsavable: an attribute is of another kind, or the learner has other parts than it was built with.
     """
     if built is not None and (others := parts(net) ^ built):
-        raise Unsavable(f"the learner's {min(others)} came or went as it learned")
+        raise Unsavable(f"the learner's {min(others)[0]} came, went or changed as it learned")
     return Encoder(net).module(net, "")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined
+from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
 
 GROWN = "the learner had other parameters by then than when it was built"
 
@@ -114,10 +114,12 @@ class Decoder:
                 generator.set_state(value["state"])
                 return generator
             case "module":
-                self.module(self._there(fresh, path), value, path)
+                self.module(self._only(fresh, path), value, path)
                 return fresh
             case "state_dict":
-                self._there(fresh, path).load_state_dict(self.decode(value["state"], None, path))
+                if trained(self._only(fresh, path), self._parameters) != value["of"]:
+                    raise Unsavable(f"the learner's {path} was another one by then than when it was built")
+                fresh.load_state_dict(self.decode(value["state"], None, path))
                 return fresh
             case "enum":
                 return self._home.find(value["class"])(self.decode(value["value"], None, path))
@@ -130,6 +132,13 @@ class Decoder:
     def _there(self, fresh: Any, path: str) -> Any:
         if fresh is None:
             raise Unsavable(f"the learner's {path}, made as it went, cannot be made again")
+        return fresh
+
+    def _only(self, fresh: Any, path: str) -> Any:
+        """The new learner's object in this place, which must not stand for another one already."""
+        if id(self._there(fresh, path)) in self._taken:
+            raise Unsavable(f"the learner's {path} was another one by then than when it was built")
+        self._taken[id(fresh)] = fresh
         return fresh
 
     def _claimed(self, fresh: Any) -> bool:

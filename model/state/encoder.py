@@ -7,6 +7,7 @@ import enum
 import functools
 import random
 import types
+import weakref
 from collections import deque
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from ..engine import Engine, Weights
-from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined
+from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device}
 BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
@@ -28,6 +29,7 @@ CONSTANT = (
         types.ModuleType,
         type,
         functools.partial,
+        weakref.ReferenceType,
     ),
     *(Engine, Weights),
 )
@@ -38,12 +40,14 @@ OF_MODULES = vars(nn.Module()).keys() - {"training"}
 
 def attributes_of(module: nn.Module) -> dict[str, Any]:
     """What was set on a module, parameters, buffers and modules aside."""
-    # What PyTorch's own modules keep for themselves are views of their parameters.
-    all_of_it = not type(module).__module__.startswith("torch.")
+    values = {name: value for name, value in vars(module).items() if name not in OF_MODULES}
+    if not type(module).__module__.startswith("torch."):
+        return values
+    # What PyTorch's own modules keep for themselves follows from their parameters.
     return {
         name: value
-        for name, value in vars(module).items()
-        if name not in OF_MODULES and (all_of_it or not name.startswith("_"))
+        for name, value in values.items()
+        if not name.startswith("_") and not type(value).__module__.startswith("torch.")
     }
 
 
@@ -121,6 +125,14 @@ class Encoder:
         parameter = isinstance(value, nn.Parameter)
         return {TAG: "leaf", "parameter": parameter, "value": value.detach(), "grad": value.grad}
 
+    def _array(self, value: numpy.ndarray | numpy.generic, path: str) -> dict[str, Any]:
+        try:
+            items = torch.from_numpy(numpy.array(value))
+        except (TypeError, ValueError) as error:  # Texts, objects, long doubles, other byte orders.
+            kind = f"{type(value).__name__} of {value.dtype}"
+            raise Unsavable(f"the learner's {path} is a {kind}, which a checkpoint cannot hold") from error
+        return {TAG: "array", "items": items, "scalar": isinstance(value, numpy.generic)}
+
     def _describe(self, value: Any, path: str) -> list[Any] | dict[str, Any]:
         def items(of: Any) -> list[Any]:
             return [self.encode(item, f"{path}[{i}]") for i, item in enumerate(of)]
@@ -139,9 +151,8 @@ class Encoder:
             return {TAG: type(value).__name__, "items": items(value)}
         if type(value) is deque:
             return {TAG: "deque", "items": items(value), "maxlen": value.maxlen}
-        if isinstance(value, numpy.ndarray | numpy.generic) and value.dtype.kind in "biufc":
-            array = torch.from_numpy(numpy.array(value))
-            return {TAG: "array", "items": array, "scalar": isinstance(value, numpy.generic)}
+        if type(value) is numpy.ndarray or isinstance(value, numpy.generic):
+            return self._array(value, path)
         if type(value) is random.Random:
             return {TAG: "random", "state": value.getstate()}
         if isinstance(value, torch.Generator):
@@ -149,7 +160,8 @@ class Encoder:
         if isinstance(value, nn.Module):
             return {TAG: "module", **self.module(value, path)}
         if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
-            return {TAG: "state_dict", "state": self.encode(value.state_dict(), path)}
+            of = trained(value, self._parameters)
+            return {TAG: "state_dict", "of": of, "state": self.encode(value.state_dict(), path)}
         cls = type(value)
         if self._home.has(cls) and isinstance(value, enum.Enum):
             return {TAG: "enum", "class": cls.__qualname__, "value": self.encode(value.value, path)}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 TAG = "__kind__"
@@ -45,3 +47,10 @@ class Home:
 
     def has(self, cls: type) -> bool:
         return cls.__module__ == self._module.__name__ and self.find(cls.__qualname__) is cls
+
+
+def trained(value: object, parameters: Sequence[torch.Tensor]) -> list[Any]:
+    """An object's class and, of an optimiser, which of a learner's parameters it trains, -1 for others."""
+    index = {id(parameter): i for i, parameter in enumerate(parameters)}
+    groups = getattr(value, "param_groups", [])
+    return [type(value).__qualname__, [[index.get(id(p), -1) for p in group["params"]] for group in groups]]
