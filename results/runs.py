@@ -15,7 +15,7 @@ import torch
 
 from metrics import Statistics, statistics
 from metrics.files import opened
-from model.options import printable
+from model.options import OURS, printable
 
 from .curves import examples_seen, tasks_seen, thinned
 
@@ -29,7 +29,7 @@ PAPER_SIZES = (5120, 500, 200)
 # These say where, how and by whom a run was computed and how often looked at; the learner is the same.
 NOT_OPTIONS = frozenset(
     ("model", "data_file", "seed", "save_path", "data_path", "log_every", "cuda", "engine", "threads")
-    + ("checkpoint_every", "resume", "run", "code", "data")
+    + ("checkpoint_every", "resume", *OURS)
 )
 # What an option was before it existed.
 IMPLIED = {"replay_draws": "shuffle"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import random
 from collections import deque
 from types import SimpleNamespace
@@ -10,9 +9,10 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import torch
+from resuming import through_a_file
 
 from model.common import MLP
-from model.state import Unsavable, capture, restore
+from model.state import Unsavable, capture
 
 
 class Box:
@@ -71,18 +71,10 @@ def stream(n: int) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
     return [(torch.rand(2, 4, generator=generator), i // 3, torch.tensor([0, 1])) for i in range(n)]
 
 
-def reopened(state: dict) -> dict:
-    file = io.BytesIO()
-    torch.save(state, file)
-    return torch.load(io.BytesIO(file.getvalue()), weights_only=True)
-
-
 def resumed(net: Net) -> Net:
     """Another learner, built alike, with its state by way of a file."""
     torch.manual_seed(3)
-    another = Net()
-    restore(another, reopened(capture(net)))
-    return another
+    return through_a_file(net, Net())
 
 
 @pytest.mark.parametrize("seen", [0, 1, 4])
@@ -131,7 +123,7 @@ def test_a_learner_of_nothing_but_buffers_goes_on() -> None:
     """Class means, say, registered as the classes come."""
     net, another = torch.nn.Module(), torch.nn.Module()
     net.register_buffer("mean_3", torch.arange(2.0))
-    restore(another, reopened(capture(net)))
+    through_a_file(net, another)
     assert another.mean_3.tolist() == [0, 1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import io
 from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy
 import pytest
 import torch
+from resuming import through_a_file
 
-from model.state import Unsavable, capture, parts, restore
+from model.state import Unsavable, capture, parts
 
 
 class Slot:
@@ -78,14 +78,6 @@ class Net(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = torch.nn.Linear(2, 2)
-
-
-def through_a_file(net: torch.nn.Module, another: torch.nn.Module) -> Any:
-    """Another learner, built alike, with the state of the first."""
-    file = io.BytesIO()
-    torch.save(capture(net), file)
-    restore(another, torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    return another
 
 
 def with_value(value: object) -> Any:

@@ -30,7 +30,6 @@ __all__ = [
     "held_by",
     "note",
     "torch_threads",
-    "why_not_native",
 ]
 
 
@@ -44,11 +43,12 @@ def build(network: nn.Sequential, weights: Weights, args: Namespace) -> Engine:
     Raises:
         EngineError: the native engine was asked for by name and cannot serve.
     """
-    reason = why_not_native(args) or why_no_mlp(network)
-    if args.engine == "native" and reason:
-        raise EngineError(f"--engine native: {reason}")
-    if args.engine == "torch" or reason:
-        return TorchEngine(network, weights, args.lr, None if args.engine == "torch" else reason)
+    if args.engine == "torch":
+        return TorchEngine(network, weights, args.lr)
+    if reason := why_not_native(args) or why_no_mlp(network):
+        if args.engine == "native":
+            raise EngineError(f"--engine native: {reason}")
+        return TorchEngine(network, weights, args.lr, reason)
     layers = [module for module in network if isinstance(module, nn.Linear)]
     return NativeEngine(layers, weights, args.lr, cores(args))
 

@@ -15,6 +15,10 @@ from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, traine
 GROWN = "the learner had other parameters by then than when it was built"
 
 
+def _another(path: str) -> Unsavable:
+    return Unsavable(f"the learner's {path} was another one by then than when it was built")
+
+
 class Decoder:
     """Makes a new learner what another one was."""
 
@@ -118,7 +122,7 @@ class Decoder:
                 return fresh
             case "state_dict":
                 if trained(self._only(fresh, path), self._parameters) != value["of"]:
-                    raise Unsavable(f"the learner's {path} was another one by then than when it was built")
+                    raise _another(path)
                 fresh.load_state_dict(self.decode(value["state"], None, path))
                 return fresh
             case "enum":
@@ -136,16 +140,19 @@ class Decoder:
 
     def _only(self, fresh: Any, path: str) -> Any:
         """The new learner's object in this place, which must not stand for another one already."""
-        if id(self._there(fresh, path)) in self._taken:
-            raise Unsavable(f"the learner's {path} was another one by then than when it was built")
-        self._taken[id(fresh)] = fresh
+        if not self._free(self._there(fresh, path)):
+            raise _another(path)
         return fresh
 
     def _claimed(self, fresh: Any) -> bool:
-        """Whether the new learner's object may stand for a value: for no more than one."""
-        claimed = id(fresh) not in self._taken and self._home.name_of(fresh) is None
+        """Whether an object may stand for a value; one that the learner's file has a name for may not."""
+        return self._home.name_of(fresh) is None and self._free(fresh)
+
+    def _free(self, fresh: Any) -> bool:
+        """Whether the new learner's object stands for nothing yet, which from now on it does."""
+        free = id(fresh) not in self._taken
         self._taken[id(fresh)] = fresh
-        return claimed
+        return free
 
     def _leaf(self, value: dict[str, Any], fresh: Any) -> torch.Tensor:
         tensor = value["value"]

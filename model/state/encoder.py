@@ -33,7 +33,7 @@ CONSTANT = (
     ),
     *(Engine, Weights),
 )
-"""What is the same in every learner built alike, or a view of its parameters."""
+"""What counts as the same in every learner built alike, or is a view of its parameters."""
 OF_MODULES = vars(nn.Module()).keys() - {"training"}
 """What PyTorch sets on every module."""
 
@@ -60,6 +60,10 @@ def fields_of(value: object) -> dict[str, Any]:
         if isinstance(member, types.MemberDescriptorType) and hasattr(value, name)
     ]
     return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
+
+
+def _other(kind: str, path: str) -> Unsavable:
+    return Unsavable(f"the learner's {path} is a {kind}, which a checkpoint cannot hold")
 
 
 class Encoder:
@@ -129,8 +133,7 @@ class Encoder:
         try:
             items = torch.from_numpy(numpy.array(value))
         except (TypeError, ValueError) as error:  # Texts, objects, long doubles, other byte orders.
-            kind = f"{type(value).__name__} of {value.dtype}"
-            raise Unsavable(f"the learner's {path} is a {kind}, which a checkpoint cannot hold") from error
+            raise _other(f"{type(value).__name__} of {value.dtype}", path) from error
         return {TAG: "array", "items": items, "scalar": isinstance(value, numpy.generic)}
 
     def _describe(self, value: Any, path: str) -> list[Any] | dict[str, Any]:
@@ -141,12 +144,10 @@ class Encoder:
             return items(value)
         if isinstance(value, CONSTANT):
             return {TAG: "constant"}
-        if (
-            type(value) in DICTIONARIES.values()
-            and getattr(value, "default_factory", list) in FACTORIES.values()
-        ):
-            made = {"class": type(value).__name__, "keys": items(value), "values": items(value.values())}
-            return {TAG: "dict", "factory": getattr(value, "default_factory", list).__name__, **made}
+        factory = getattr(value, "default_factory", list)
+        if type(value) in DICTIONARIES.values() and factory in FACTORIES.values():
+            made = {"class": type(value).__name__, "factory": factory.__name__}
+            return {TAG: "dict", **made, "keys": items(value), "values": items(value.values())}
         if type(value) in (tuple, set, frozenset):
             return {TAG: type(value).__name__, "items": items(value)}
         if type(value) is deque:
@@ -171,4 +172,4 @@ class Encoder:
             fields = self._fields(fields_of(value), path)
             name = self._home.name_of(value)
             return {TAG: "object", "class": cls.__qualname__, "global": name, "fields": fields}
-        raise Unsavable(f"the learner's {path} is a {cls.__name__}, which a checkpoint cannot hold")
+        raise _other(cls.__name__, path)

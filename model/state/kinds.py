@@ -13,8 +13,6 @@ from torch import nn
 
 TAG = "__kind__"
 """Key of the dictionaries that stand for values of other kinds."""
-
-
 DICTIONARIES: dict[str, type] = {cls.__name__: cls for cls in (dict, OrderedDict, Counter, defaultdict)}
 FACTORIES: dict[str, type] = {cls.__name__: cls for cls in (list, dict, set, deque, int, float)}
 """What a defaultdict may make."""
