@@ -5,6 +5,8 @@ python main.py --model meralg1 --data_file mnist_rotations.pt --samples_per_task
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib
 import io
 import random
@@ -16,6 +18,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from types import ModuleType
 from typing import Any
 
 import numpy
@@ -31,13 +34,15 @@ from metrics import (
     ResultError,
     ResultFiles,
     code_version,
+    generators,
     identity,
+    set_generators,
     statistics,
 )
 from model import engine, room
 from model.common import OptionError
 from model.options import LEARNERS, parse, printable, tell
-from model.state import Unsavable, capture, parts, restore
+from model.state import Proof, Unsavable, capture, restore
 
 
 class Diverged(ArithmeticError):
@@ -98,11 +103,10 @@ def main(argv: list[str], place: Place | None = None) -> None:
     learner = importlib.import_module(f"model.{args.model}")
     if not hasattr(learner, "Net"):
         raise OptionError(f"--model {args.model}: model/{args.model}.py has no class Net")
-    net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    again = rebuilder(learner, tasks, args)
+    net = built(learner, tasks, args)
     if engine.held_by(net):
         torch.set_num_threads(engine.torch_threads(args))
-    if args.cuda:
-        net.cuda()
     files = ResultFiles(place.save_path or args.save_path, args.model, args.data_file)
     folder = place.checkpoint_path or args.save_path
     checkpoint = Checkpoint(folder, args.model, args.data_file, run, args.checkpoint_every)
@@ -110,7 +114,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
     for note in filter(None, (tasks.note, engine.note(net))):
         say(note)
 
-    keep = keeper(checkpoint, net)
+    keep = keeper(checkpoint, net, None if ours else Proof(net, again))
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, keep, place)
 
@@ -181,15 +185,42 @@ def evaluate(net: torch.nn.Module, evaluation: Evaluation, life: Life) -> None:
         raise Diverged(f"after example {life.examples}: {error}; try a smaller --lr") from error
 
 
-def keeper(checkpoint: Checkpoint, net: torch.nn.Module) -> Callable[[Life, bool], None]:
-    """What saves a checkpoint where one is due. Where that cannot be done it says so, once."""
-    built = parts(net)
+def built(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
+    """A new learner, where args.cuda asks for it."""
+    net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    return net.cuda() if args.cuda else net
+
+
+def rebuilder(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> Callable[[], torch.nn.Module]:
+    """What will build the learner as it is to be built now, in silence, and leave the generators alone."""
+    start, asked = generators(), copy.deepcopy(args)
+
+    def again() -> torch.nn.Module:
+        now = generators()
+        set_generators(start)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return built(learner, tasks, copy.deepcopy(asked))
+        finally:
+            set_generators(now)
+
+    return again
+
+
+def keeper(checkpoint: Checkpoint, net: torch.nn.Module, proof: Proof | None) -> Callable[[Life, bool], None]:
+    """What saves a checkpoint where one is due, if there is proof that a run can go on from it.
+
+    Where that cannot be done it says so, once.
+    """
 
     def keep(life: Life, stopping: bool) -> None:
         if not checkpoint.due(life.examples, stopping):
             return
         try:
-            checkpoint.save({"learner": capture(net, built), "life": vars(life)}, life.examples)
+            state = capture(net)
+            if proof:
+                proof.check(state)
+            checkpoint.save({"learner": state, "life": vars(life)}, life.examples)
         except (Unsavable, CheckpointError) as error:
             say(f"no more checkpoints: {error}")
             checkpoint.every = 0

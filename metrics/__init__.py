@@ -1,6 +1,6 @@
 """How a run went: GEM's accuracy matrix and figures, and the two files a run leaves behind."""
 
-from .checkpoint import Checkpoint, CheckpointError
+from .checkpoint import Checkpoint, CheckpointError, generators, set_generators
 from .evaluation import Evaluation
 from .identity import code_version, identity
 from .matrix import Statistics, statistics
@@ -14,6 +14,8 @@ __all__ = [
     "ResultFiles",
     "Statistics",
     "code_version",
+    "generators",
     "identity",
+    "set_generators",
     "statistics",
 ]

@@ -58,8 +58,8 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: of a run with other arguments, data or code; move it away")
         if kept is None:
             raise CheckpointError(f"{self.path}: {NOT_WHOLE}")
-        state, generators = kept
-        _set_generators(generators)
+        state, drawing = kept
+        set_generators(drawing)
         return state
 
     def due(self, seen: int, stopping: bool = False) -> bool:
@@ -77,7 +77,7 @@ class Checkpoint:
             CheckpointError: it cannot be written.
         """
         content = io.BytesIO()
-        torch.save((state, _generators()), content)
+        torch.save((state, generators()), content)
         # PyTorch compares no checksums: one wrong bit would be a wrong result.
         digest = hashlib.sha256(content.getbuffer()).hexdigest()
         packed = torch.frombuffer(content.getbuffer(), dtype=torch.uint8)
@@ -96,7 +96,8 @@ class Checkpoint:
         remove(self.path)
 
 
-def _generators() -> dict[str, Any]:
+def generators() -> dict[str, Any]:
+    """The states of the generators that a run draws from."""
     name, keys, *rest = numpy.random.get_state(legacy=True)
     state = {
         "torch": torch.get_rng_state(),
@@ -108,7 +109,8 @@ def _generators() -> dict[str, Any]:
     return state
 
 
-def _set_generators(state: dict[str, Any]) -> None:
+def set_generators(state: dict[str, Any]) -> None:
+    """Set them back to where `generators` found them."""
     torch.set_rng_state(state["torch"])
     name, keys, *rest = state["numpy"]
     numpy.random.set_state((name, keys.numpy().astype(numpy.uint32), *rest))

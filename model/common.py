@@ -94,7 +94,7 @@ class Learner(nn.Module):
     Attributes:
         net: the MLP, n_layers hidden layers of n_hiddens units.
         weights: its parameters as one vector.
-        engine: the arithmetic on them, at learning rate lr.
+        engine: the arithmetic on them, at learning rate `engine.lr`, args.lr unless you change it.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, args: Namespace) -> None:

@@ -176,6 +176,46 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(small_data, tmp_p
     assert [file.suffix for file in tmp_path.iterdir()] == [".checkpoint"]
 
 
+OWN = """
+import torch
+from .online import Net as Online
+
+class Net(Online):
+    def __init__(self, *args):
+        super().__init__(*args)
+        print("built")
+        self.losses, self.last = [], None
+        self.note = self.losses.append
+
+    def observe(self, x, t, y):
+        super().observe(x, t, y)
+        self.engine.lr *= 0.99
+        self.note(torch.rand(1).item())
+        self.engine.lr += 0.001 * self.losses[-1]
+        LAST
+"""
+
+
+def test_a_learner_of_ones_own_goes_on(small_data, tmp_path, monkeypatch, plugin, capsys):
+    """Its learning rate is its state, and what it writes to is reached by a method that it keeps."""
+    model = plugin(OWN.replace("LAST", "pass"))
+    argv = [*options("online", "auto", small_data, tmp_path / "cut"), "--model", model]
+    interrupted(argv, tmp_path / "cut", monkeypatch)
+    assert capsys.readouterr().out == "built\n"
+    main.main([*argv, "--resume", "yes"])
+    main.main([*argv, "--save_path", str(tmp_path / "whole")])
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
+def test_a_learner_that_would_not_come_back_is_told_and_goes_on(small_data, tmp_path, plugin, capsys):
+    model = plugin(OWN.replace("LAST", "self.last = self.net(x).sum()"))
+    assert main.run([*options("online", "auto", small_data, tmp_path), "--model", model]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    said = "the learner's last has a graph, which a checkpoint cannot hold: detach it"
+    assert line == f"no more checkpoints: {said}"
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pt", ".txt"]
+
+
 def test_no_checkpoint_means_a_start_from_the_beginning(small_data, tmp_path, capsys):
     assert main.run([*options("online", "torch", small_data, tmp_path), "--resume", "yes"]) == 0
     assert "starting at the beginning" in capsys.readouterr().err

@@ -59,7 +59,7 @@ class NativeEngine:
     def __init__(
         self, layers: Sequence[torch.nn.Linear], weights: Weights, lr: float, threads: int = 1
     ) -> None:
-        self.weights, self._lr, self._threads = weights, lr, threads
+        self.weights, self.lr, self._threads = weights, lr, threads
         self._n_inputs, self._n_outputs = layers[0].in_features, layers[-1].out_features
         self._layers = [
             (
@@ -110,7 +110,7 @@ class NativeEngine:
         """One SGD step per row, in order (batch size one), on its loss times its `scale` (B,), if given."""
         rows, slots, n = self._rows(x)
         y, scale = _labels(y, n), _floats(scale, n)
-        self._net.sgd(rows, slots, y.data_ptr(), pointer(scale), n, self._lr)
+        self._net.sgd(rows, slots, y.data_ptr(), pointer(scale), n, self.lr)
 
     def step(
         self,
@@ -127,7 +127,7 @@ class NativeEngine:
         rows, slots, n = self._rows(x)
         y, weight = _labels(y, n), _in_sum(weight, n)
         pulled = self._pull(pull) if pull else None
-        self._net.step(rows, slots, y.data_ptr(), pointer(weight), n, self._lr, pulled)
+        self._net.step(rows, slots, y.data_ptr(), pointer(weight), n, self.lr, pulled)
 
     def gradient(
         self, x: torch.Tensor | Batch, y: torch.Tensor, weight: torch.Tensor | None = None

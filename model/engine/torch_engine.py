@@ -71,7 +71,7 @@ class TorchEngine:
         self, network: torch.nn.Module, weights: Weights, lr: float, reason: str | None = None
     ) -> None:
         """`reason`: why it has to stand in for the native engine, if it does."""
-        self._network, self.weights, self._lr, self.reason = network, weights, lr, reason
+        self._network, self.weights, self.lr, self.reason = network, weights, lr, reason
         self._parameters: list[torch.Tensor] = list(network.parameters())
 
     def test_set(self, examples: Examples) -> Examples:
@@ -92,7 +92,7 @@ class TorchEngine:
                 loss = loss * scale[i]
             gradients = torch.autograd.grad(loss, learned)
             with torch.no_grad():
-                torch._foreach_add_(learned, gradients, alpha=-self._lr)
+                torch._foreach_add_(learned, gradients, alpha=-self.lr)
             total = total + loss.detach()
         _check(total)
 
@@ -112,7 +112,7 @@ class TorchEngine:
         if pull is not None:
             stiffness, target = pull
             gradient.addcmul_(stiffness, self.weights.flat).sub_(target)
-        self.weights.descend(gradient, self._lr)
+        self.weights.descend(gradient, self.lr)
 
     def gradient(self, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """The gradient of the same sum, float32 (P,), laid out like the weights."""

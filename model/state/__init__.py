@@ -5,30 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from .decoder import Decoder
 from .encoder import Encoder
 from .kinds import Unsavable
+from .proof import Proof
 
-__all__ = ["Unsavable", "capture", "parts", "restore"]
-
-
-Parts = frozenset[tuple[str, str, str]]
+__all__ = ["Proof", "Unsavable", "capture", "restore"]
 
 
-def parts(net: nn.Module) -> Parts:
-    """A learner's modules and parameters: their names, the first name of each, and its shape."""
-    first: dict[int, str] = {}
-    modules = net.named_modules(remove_duplicate=False)
-    parameters = net.named_parameters(remove_duplicate=False)
-    return frozenset(
-        (name, first.setdefault(id(part), name), "" if is_lazy(part) else str(getattr(part, "shape", "")))
-        for name, part in (*modules, *parameters)
-    )
-
-
-def capture(net: nn.Module, built: Parts | None = None) -> dict[str, Any]:
+def capture(net: nn.Module) -> dict[str, Any]:
     """A learner's parameters, their gradients, buffers and other attributes, its modules' too.
 
     Attributes may be numbers, strings, tensors, arrays, lists, tuples, dictionaries, sets, deques,
@@ -37,15 +23,13 @@ def capture(net: nn.Module, built: Parts | None = None) -> dict[str, Any]:
     which are left out. What shares an object, or the memory of a parameter or of another tensor, goes on
     sharing it.
 
-    Args:
-        built: the learner's parts when it was built, if it may have grown.
-
     Raises:
-        Unsavable: an attribute is of another kind, or the learner has other parts than it was built with.
+        Unsavable: an attribute is of another kind.
     """
-    if built is not None and (others := parts(net) ^ built):
-        raise Unsavable(f"the learner's {min(others)[0]} came, went or changed as it learned")
-    return Encoder(net).module(net, "")
+    try:
+        return Encoder(net).module(net, "")
+    except RecursionError as error:
+        raise Unsavable("something in the learner is nested too deep for a checkpoint") from error
 
 
 def restore(net: nn.Module, state: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import random
 from collections import defaultdict, deque
+from collections.abc import Container
 from typing import Any
 
+import numpy
 import torch
 from torch import nn
 
@@ -15,14 +17,24 @@ from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, traine
 GROWN = "the learner had other parameters by then than when it was built"
 
 
+BITS = {name: getattr(numpy.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")}
+"""NumPy's sources of random bits, by the names that their states have."""
+
+
 def _another(path: str) -> Unsavable:
     return Unsavable(f"the learner's {path} was another one by then than when it was built")
 
 
 class Decoder:
-    """Makes a new learner what another one was."""
+    """Makes a new learner what another one was.
 
-    def __init__(self, net: nn.Module) -> None:
+    What the new one has in a value's place is given that value where it can be: methods and closures may
+    hold on to it.
+    """
+
+    def __init__(self, net: nn.Module, others: Container[int] = ()) -> None:
+        """`others`: ids of objects that are another learner's, not to be written to."""
+        self._others = others
         self._home = Home(net)
         self._parameters = list(net.parameters())
         self._done: dict[int, Any] = {}
@@ -66,11 +78,19 @@ class Decoder:
             return value
         if id(value) not in self._done:
             self._done[id(value)] = (
-                self._items(value, fresh, path)
+                self._filled(fresh, list, self._items(value, fresh, path))
                 if isinstance(value, list)
                 else self._rebuild(value, fresh, path)
             )
         return self._done[id(value)]
+
+    def _filled(self, fresh: Any, cls: Any, items: Any) -> Any:
+        """The new learner's container with these items, or one of this class."""
+        if type(fresh) is not cls or not self._claimed(fresh):
+            return items if type(items) is cls else cls(items)
+        fresh.clear()
+        (fresh.extend if isinstance(fresh, list | deque) else fresh.update)(items)
+        return fresh
 
     def _items(self, values: list[Any], fresh: Any, path: str) -> list[Any]:
         known = (
@@ -97,26 +117,42 @@ class Decoder:
                 pairs = zip(keys, value["values"], strict=True)
                 made = {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
                 cls = DICTIONARIES[value["class"]]
-                return cls(FACTORIES[value["factory"]], made) if cls is defaultdict else cls(made)
+                if cls is defaultdict:
+                    made = defaultdict(FACTORIES[value["factory"]], made)
+                    if getattr(fresh, "default_factory", None) is not made.default_factory:
+                        return made
+                return self._filled(fresh, cls, made)
             case "tuple":
                 return tuple(self._items(value["items"], fresh, path))
             case "set":
-                return set(self._items(value["items"], None, path))
+                return self._filled(fresh, set, self._items(value["items"], None, path))
             case "frozenset":
                 return frozenset(self._items(value["items"], None, path))
             case "deque":
-                return deque(self._items(value["items"], None, path), value["maxlen"])
+                items = deque(self._items(value["items"], None, path), value["maxlen"])
+                same = isinstance(fresh, deque) and fresh.maxlen == items.maxlen
+                return self._filled(fresh, deque, items) if same else items
             case "array":
                 array = value["items"].numpy()
                 return array[()] if value["scalar"] else array
             case "random":
-                twister = random.Random()
+                twister = self._instead(fresh, random.Random())
                 twister.setstate(value["state"])
                 return twister
             case "generator":
-                generator = torch.Generator()
+                generator = self._instead(fresh, torch.Generator())
                 generator.set_state(value["state"])
                 return generator
+            case "numpy generator":
+                state = self.decode(value["state"], None, path)
+                drawing = self._instead(fresh, numpy.random.Generator(BITS[state["bit_generator"]]()))
+                if type(drawing.bit_generator).__name__ != state["bit_generator"]:
+                    raise _another(path)
+                drawing.bit_generator.state = state
+                return drawing
+            case "engine":
+                self._only(fresh, path).lr = value["lr"]
+                return fresh
             case "module":
                 self.module(self._only(fresh, path), value, path)
                 return fresh
@@ -146,7 +182,11 @@ class Decoder:
 
     def _claimed(self, fresh: Any) -> bool:
         """Whether an object may stand for a value; one that the learner's file has a name for may not."""
-        return self._home.name_of(fresh) is None and self._free(fresh)
+        return id(fresh) not in self._others and self._home.name_of(fresh) is None and self._free(fresh)
+
+    def _instead(self, fresh: Any, made: Any) -> Any:
+        """The new learner's object, where it may stand for a value of this one's class, or else this one."""
+        return fresh if type(fresh) is type(made) and self._claimed(fresh) else made
 
     def _free(self, fresh: Any) -> bool:
         """Whether the new learner's object stands for nothing yet, which from now on it does."""

@@ -14,11 +14,13 @@ from typing import Any
 import numpy
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..engine import Engine, Weights
-from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
+from .kinds import DICTIONARIES, FACTORIES, OF_MODULES, TAG, Home, Unsavable, fields_of, joined, trained
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device}
+TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
 """What an object may hold beside its attributes."""
 CONSTANT = (
@@ -31,11 +33,9 @@ CONSTANT = (
         functools.partial,
         weakref.ReferenceType,
     ),
-    *(Engine, Weights),
+    Weights,
 )
 """What counts as the same in every learner built alike, or is a view of its parameters."""
-OF_MODULES = vars(nn.Module()).keys() - {"training"}
-"""What PyTorch sets on every module."""
 
 
 def attributes_of(module: nn.Module) -> dict[str, Any]:
@@ -51,17 +51,6 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
     }
 
 
-def fields_of(value: object) -> dict[str, Any]:
-    """An object's attributes, in its dictionary or in slots."""
-    slots = [
-        name
-        for cls in type(value).__mro__
-        for name, member in vars(cls).items()
-        if isinstance(member, types.MemberDescriptorType) and hasattr(value, name)
-    ]
-    return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
-
-
 def _other(kind: str, path: str) -> Unsavable:
     return Unsavable(f"the learner's {path} is a {kind}, which a checkpoint cannot hold")
 
@@ -70,6 +59,9 @@ class Encoder:
     """Describes a learner. `path` says where in it, for messages."""
 
     def __init__(self, net: nn.Module) -> None:
+        for name, part in (*net.named_parameters(), *net.named_buffers()):
+            if is_lazy(part):
+                raise Unsavable(f"the learner's {name} has no shape yet")
         self._home = Home(net)
         self._parameters = list(net.parameters())
         self._owners = {p.untyped_storage().data_ptr(): i for i, p in enumerate(self._parameters)}
@@ -96,7 +88,11 @@ class Encoder:
         """
         if type(value) in PLAIN:
             return value
-        leaf = isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad
+        if isinstance(value, torch.Tensor) and type(value) not in TENSORS:
+            raise _other(type(value).__name__, path)
+        if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+            raise Unsavable(f"the learner's {path} has a graph, which a checkpoint cannot hold: detach it")
+        leaf = isinstance(value, torch.Tensor) and value.requires_grad
         if isinstance(value, torch.Tensor) and not (leaf and self._owner(value) is None):
             return self._tensor(value)
         if id(value) not in self._done:
@@ -158,6 +154,10 @@ class Encoder:
             return {TAG: "random", "state": value.getstate()}
         if isinstance(value, torch.Generator):
             return {TAG: "generator", "state": value.get_state()}
+        if isinstance(value, numpy.random.Generator):
+            return {TAG: "numpy generator", "state": self.encode(value.bit_generator.state, path)}
+        if isinstance(value, Engine):
+            return {TAG: "engine", "lr": value.lr}
         if isinstance(value, nn.Module):
             return {TAG: "module", **self.module(value, path)}
         if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):

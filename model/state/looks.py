@@ -1,0 +1,190 @@
+"""What a value is, and what it holds, for any value that can be followed from a learner."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import types
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from ..engine import NativeEngine, TorchEngine
+from ..engine.sparse import SparseRows
+from ..engine.torch_engine import DenseRows
+from .kinds import OF_MODULES, fields_of
+
+Look = tuple[Any, list[tuple[str, Any]]]
+"""What says whether two values are alike but for what they hold; and that, each part with its name."""
+OF_OPTIMIZERS = vars(torch.optim.Optimizer([torch.zeros(1)], {})).keys() | {"_opt_called"}
+"""What PyTorch and its schedules set on an optimiser."""
+OPAQUE = ("torch._", "torch.jit")
+"""Whose objects keep things for themselves that follow from others: compiled modules."""
+
+
+@functools.singledispatch
+def look(value: Any) -> Look:
+    """What a value is, and what it holds. By default an object of a class, and its attributes.
+
+    Of a class with a `state_dict` of its own that says what its objects hold. A set's items are not among its
+    parts, as they have no order.
+    """
+    cls = type(value)
+    if isinstance(value, numpy.random.Generator):
+        return repr(value.bit_generator.state), []
+    if cls.__module__.startswith(OPAQUE):
+        return None, []
+    if "state_dict" in vars(cls):
+        return None, [(".state_dict()", value.state_dict())]
+    return None, _attributes(fields_of(value))
+
+
+def _attributes(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(f".{name}", part) for name, part in sorted(values.items())]
+
+
+def _items(values: Iterable[Any]) -> list[tuple[str, Any]]:
+    return [(f"[{i}]", part) for i, part in enumerate(values)]
+
+
+@look.register(list)
+@look.register(tuple)
+@look.register(deque)
+def _(value: list | tuple | deque) -> Look:
+    return (len(value), getattr(value, "maxlen", None)), _items(value)
+
+
+@look.register
+def _(value: dict) -> Look:
+    names = [
+        f"[{key!r}]" if isinstance(key, int | float | str | bytes) else f"[{i}]"
+        for i, key in enumerate(value)
+    ]
+    keys = [(f"{name} key", key) for name, key in zip(names, value, strict=True)]
+    return str(getattr(value, "default_factory", None)), [*keys, *zip(names, value.values(), strict=True)]
+
+
+@look.register(set)
+@look.register(frozenset)
+def _(value: set | frozenset) -> Look:
+    return len(value), []
+
+
+@look.register
+def _(value: torch.Tensor) -> Look:
+    held = {"grad": value.grad if value.is_leaf else None, "hooks": _values(value._backward_hooks)}
+    facts = value.dtype, value.layout, value.device, value.requires_grad, value.is_leaf
+    whole = () if is_lazy(value) else (value.shape, _digest(value))
+    return (*map(str, facts), *whole), _attributes({**held, **vars(value)})
+
+
+@look.register
+def _(value: numpy.ndarray) -> Look:
+    return (value.dtype.str, value.shape, value.flags.writeable, hashlib.sha256(value.tobytes()).digest()), []
+
+
+@look.register
+def _(value: random.Random) -> Look:
+    return value.getstate(), []
+
+
+@look.register
+def _(value: torch.Generator) -> Look:
+    return str(value.device), [(".get_state()", value.get_state())]
+
+
+@look.register
+def _(value: types.ModuleType) -> Look:
+    return value.__name__, []
+
+
+@look.register
+def _(value: type) -> Look:
+    return value.__qualname__, []
+
+
+@look.register
+def _(value: types.FunctionType) -> Look:
+    if (value.__module__ or "").startswith(OPAQUE):
+        return value.__qualname__, []
+    cells = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
+    held = {"defaults": value.__defaults__, "kwdefaults": value.__kwdefaults__, **vars(value), **cells}
+    # Functions that one definition made have one code.
+    return id(value.__code__), _attributes(held)
+
+
+@look.register
+def _(value: types.CellType) -> Look:
+    try:
+        return None, [("", value.cell_contents)]
+    except ValueError:
+        return "empty", []
+
+
+@look.register
+def _(value: types.MethodType) -> Look:
+    return None, [("()", value.__func__), (".__self__", value.__self__)]
+
+
+@look.register
+def _(value: types.BuiltinFunctionType) -> Look:
+    return value.__name__, [(".__self__", value.__self__)]
+
+
+@look.register
+def _(value: functools.partial) -> Look:
+    held = {"func": value.func, "args": value.args, "keywords": value.keywords}
+    return None, _attributes({**held, **vars(value)})
+
+
+@look.register
+def _(value: weakref.ReferenceType) -> Look:
+    return None, [("()", value())]
+
+
+@look.register
+def _(value: nn.Module) -> Look:
+    fields = dict(vars(value))
+    named = {kind: fields.pop(kind) for kind in ("_modules", "_parameters", "_buffers")}
+    # Hooks are under numbers that count all of the process.
+    fields |= {name: _values(fields[name]) for name in OF_MODULES & fields.keys() if "hooks" in name}
+    # In their order, which is that of the optimiser's parameters.
+    parts = [(f".{name}", part) for those in named.values() for name, part in those.items()]
+    return list(map(list, named.values())), [*parts, *_attributes(fields)]
+
+
+@look.register
+def _(value: torch.optim.Optimizer) -> Look:
+    fields = {name: part for name, part in vars(value).items() if name not in OF_OPTIMIZERS}
+    # Their settings come back in another order.
+    groups = [sorted(group.items()) for group in value.param_groups]
+    return None, _attributes({**fields, "state": value.state, "param_groups": groups})
+
+
+@look.register(DenseRows)
+@look.register(SparseRows)
+def _(value: DenseRows | SparseRows) -> Look:
+    return None, [("", value.dense())]
+
+
+@look.register(TorchEngine)
+@look.register(NativeEngine)
+def _(value: TorchEngine | NativeEngine) -> Look:
+    return value.lr, [(".weights", value.weights)]
+
+
+def _values(hooks: dict[int, Any] | None) -> list[Any]:
+    return list((hooks or {}).values())
+
+
+def _digest(value: torch.Tensor) -> bytes:
+    dense = value.detach() if value.layout is torch.strided else value.detach().to_dense()
+    whole = dense.cpu().resolve_conj().resolve_neg().flatten().clone(memory_format=torch.contiguous_format)
+    return hashlib.sha256(whole.view(torch.uint8).numpy().data).digest()
