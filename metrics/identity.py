@@ -7,7 +7,9 @@ import json
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import cache
-from modulefinder import ModuleFinder
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from modulefinder import Module, ModuleFinder
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,7 +54,7 @@ def code_version(model: str) -> str:
         SyntaxError: in one of them.
     """
     digests = _digests()
-    finder = ModuleFinder(path=[str(ROOT)])
+    finder = _Finder(path=[str(ROOT)])
     finder.import_hook(f"model.{model}")
     files = [Path(getattr(module, "__file__", None) or "") for module in finder.modules.values()]
     ours = [path for path in files if path.suffix == ".py" and path.is_relative_to(ROOT)]
@@ -61,6 +63,21 @@ def code_version(model: str) -> str:
     counted |= {name: _digest(path) for name, path in imported.items() if name not in digests}
     whole = "".join(f"{name} {digest}\n" for name, digest in sorted(counted.items()))
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+class _Finder(ModuleFinder):
+    """A ModuleFinder that knows packages without `__init__.py` too."""
+
+    def import_module(self, partname: str, fqname: str, parent: Module) -> Module | None:
+        spec = PathFinder.find_spec(partname, getattr(parent, "__path__", self.path) or [])
+        if spec is None or spec.loader is not None:
+            return super().import_module(partname, fqname, parent)
+        # Python takes such a folder only where nothing else of its name is installed.
+        if fqname == partname and (installed := find_spec(partname)) and installed.origin:
+            return None
+        package = self.add_module(fqname)
+        vars(package)["__path__"] = list(spec.submodule_search_locations or [])
+        return package
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,9 +117,9 @@ def test_a_data_set_counts_by_its_content(tmp_path: Path) -> None:
     assert names[0] == names[1] != names[2]
 
 
-def test_the_code_behind_a_learner_counts_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def changed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], set[str]]]:
+    """Add text to a file of a copy of the checkout; the learners whose code is another one then."""
     for part in ("model", "data", "metrics"):
         ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.npz", "*.pt")
         shutil.copytree(ROOT / part, tmp_path / part, ignore=ignored)
@@ -132,25 +133,46 @@ def test_the_code_behind_a_learner_counts_and_no_other(
     def changed_by(file: str, text: str) -> set[str]:
         before = versions()
         path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
         path.write_text((path.read_text() if path.exists() else "") + text)
         after = versions()
         return {model for model in LEARNERS if after[model] != before[model]}
 
-    try:
-        assert versions() == versions()
-        assert changed_by("model/ewc.py", "# a change\n") == {"ewc"}
-        assert changed_by("model/mine.py", "class Net: pass\n") == set()
-        assert changed_by("model/options.py", "# a change\n") == set()
-        replaying = {model for model in LEARNERS if model.startswith(("er", "mer"))}
-        assert replaying <= changed_by("model/memory.py", "# a change\n") <= replaying | {"gem"}
-        assert changed_by("model/engine/torch_engine.py", "# a change\n") == set(LEARNERS)
-        assert changed_by("model/engine/kernel.h", "int change;\n") == set(LEARNERS)
-        (tmp_path / "model/engine/wrapper.pyx").write_text("")
-        assert changed_by("model/engine/wrapper.c", "/* generated */\n") == set()
-        assert changed_by("metrics/evaluation.py", "# a change\n") == set(LEARNERS)
-        assert changed_by("helper.py", "SCALE = 1\n") == set()
-        assert changed_by("model/gem.py", "import helper\n") == {"gem"}
-        assert changed_by("helper.py", "SCALE = 2\n") == {"gem"}
-    finally:
-        IDENTITY._digests.cache_clear()
-        code_version.cache_clear()
+    yield changed_by
+    IDENTITY._digests.cache_clear()
+    code_version.cache_clear()
+
+
+def test_the_code_behind_a_learner_counts_and_no_other(changed_by: Callable[[str, str], set[str]]) -> None:
+    assert changed_by("model/ewc.py", "# a change\n") == {"ewc"}
+    assert changed_by("model/mine.py", "class Net: pass\n") == set()
+    assert changed_by("model/options.py", "# a change\n") == set()
+    replaying = {model for model in LEARNERS if model.startswith(("er", "mer"))}
+    assert replaying <= changed_by("model/memory.py", "# a change\n") <= replaying | {"gem"}
+    assert changed_by("model/engine/torch_engine.py", "# a change\n") == set(LEARNERS)
+    assert changed_by("model/engine/kernel.h", "int change;\n") == set(LEARNERS)
+    assert changed_by("model/engine/wrapper.pyx", "# a change\n") == set(LEARNERS)
+    assert changed_by("model/engine/wrapper.c", "/* generated */\n") == set()
+    assert changed_by("metrics/evaluation.py", "# a change\n") == set(LEARNERS)
+    assert changed_by("helper.py", "SCALE = 1\n") == set()
+    assert changed_by("model/gem.py", "import helper\n") == {"gem"}
+    assert changed_by("helper.py", "SCALE = 2\n") == {"gem"}
+
+
+def test_packages_without_an_init_count_like_others(changed_by: Callable[[str, str], set[str]]) -> None:
+    assert changed_by("zz_helpers/scale.py", "SCALE = 1\n") == set()
+    assert changed_by("model/zz_parts/shift.py", "SHIFT = 1\n") == set()
+    assert changed_by("model/gem.py", "from zz_helpers import scale\n") == {"gem"}
+    assert changed_by("model/ewc.py", "import zz_helpers.scale\n") == {"ewc"}
+    assert changed_by("model/ewc.py", "from .zz_parts.shift import SHIFT\n") == {"ewc"}
+    assert changed_by("zz_helpers/scale.py", "SCALE = 2\n") == {"gem", "ewc"}
+    assert changed_by("model/zz_parts/shift.py", "SHIFT = 2\n") == {"ewc"}
+    assert changed_by("zz_helpers/unused.py", "SCALE = 1\n") == set()
+
+
+def test_a_folder_named_like_an_installed_package_is_not_imported(
+    changed_by: Callable[[str, str], set[str]],
+) -> None:
+    assert changed_by("model/gem.py", "from pytest import skip\nfrom time import sleep\n") == {"gem"}
+    assert changed_by("pytest/skip.py", "a run's files\n") == set()
+    assert changed_by("time/sleep.py", "a run's files\n") == set()
