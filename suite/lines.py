@@ -97,7 +97,7 @@ def _axes(grid: Sequence[str]) -> list[list[tuple[str, str]]]:
 def _options(line: str) -> list[str]:
     """What a line gives main.py; ValueError if it is no command line of main.py's."""
     try:
-        tokens = shlex.split(line, comments=True)
+        tokens = _words(line)
     except ValueError as error:
         raise ValueError(f"{error}: {line.strip()}") from error
     script = next((i for i, token in enumerate(tokens) if Path(token).name == "main.py"), None)
@@ -107,6 +107,20 @@ def _options(line: str) -> list[str]:
         if "=" in token:
             raise ValueError(f"{token} would not reach the workers: set it where they are started")
     return tokens if script is None else tokens[script + 1 :]
+
+
+def _words(line: str) -> list[str]:
+    """The words before a comment; shlex's own comments would begin within a word too."""
+    text = io.StringIO(line)
+    reader = shlex.shlex(text, posix=True)
+    reader.whitespace_split, reader.commenters = True, ""
+    words: list[str] = []
+    while not line[text.tell() :].lstrip(reader.whitespace).startswith("#"):
+        word = reader.get_token()
+        if word is None:
+            break
+        words.append(word)
+    return words
 
 
 def _without(argv: Sequence[str], name: str) -> list[str]:

@@ -40,6 +40,13 @@ def test_lines_are_read_as_a_shell_would(folder: Path) -> None:
     assert lines.read([str(runs[0])])[0].identity == runs[0].identity
 
 
+def test_a_comment_begins_where_a_word_does(folder: Path) -> None:
+    [run] = lines.read([command(folder, f"--save_path {folder}/a#1 --seed '3'\t#--seed 4"), " \t# '"])
+    assert (run.args.save_path, run.args.seed) == (f"{folder}/a#1", 3)
+    [run] = lines.read([command(folder, f"--save_path {folder}/a\\ #1'#' --seed 3")])
+    assert (run.args.save_path, run.args.seed) == (f"{folder}/a #1#", 3)
+
+
 def test_a_run_asked_for_twice_is_one_run(folder: Path) -> None:
     same = [command(folder), command(folder, "--gamma 1 --threads 2 --resume yes"), command(folder)]
     assert len(lines.read(same)) == 1
