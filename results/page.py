@@ -37,6 +37,7 @@ def as_page(
     figures: Mapping[str, Mapping[str, Figure]],
     styles: Mapping[str, Style],
     notes: Iterable[str],
+    files: Iterable[str],
 ) -> str:
     """The page.
 
@@ -45,6 +46,7 @@ def as_page(
         figures: of each data set, `bars` and `curves`.
         styles: of all models in them.
         notes: what the reader must know of files left out.
+        files: the names of the figures' files, which the next report may have to remove.
     """
     n_runs = sum(len(row.runs) for rows in sections.values() for row in rows)
     links = "".join(f'<a href="#{i}">{escape(name)}</a>' for i, name in enumerate(sections))
@@ -74,6 +76,7 @@ def as_page(
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="figures" content="{" ".join(sorted(files))}">\n'
         f"<title>{TITLE}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
         + "\n".join(body)
         + "\n</body>\n</html>\n"

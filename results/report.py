@@ -18,7 +18,7 @@ import torch
 # The folder above, whose packages this file uses, is on the path only if Python was started for it.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from metrics.files import appearing
+from metrics.files import appearing, remove
 from model.options import OneLineParser, tell
 from results import table
 from results.rows import Row, by_data_set, make_rows
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PIXELS = 40_000
 """The longest side of a picture; image libraries end at 65,536."""
+FILE = re.compile(r"(?:bars|curves|matrices)_[\w.-]+\.(?:png|pdf)")
+"""How a figure's file is named."""
 
 
 class ReportError(Exception):
@@ -97,31 +99,41 @@ def report(folder: Path, out: Path) -> str:
 
 
 def draw(sections: Mapping[str, Sequence[Row]], notes: Iterable[str], out: Path) -> str:
-    """Write the figures of each data set and return the page that shows them."""
+    """Write the figures of each data set, in place of an earlier report's, and return the page with them."""
     # Matplotlib is asked for by a clear line, not missed by an import.
     from results import figures, page, style
 
     style.settle()
     styles = style.styles(row.model for rows in sections.values() for row in rows)
-    shown = {}
+    shown, files = {}, set()
     for name, rows in sections.items():
         place = re.sub(r"[^\w.-]", "_", name.lower().removesuffix(".pt"))[:100]
         shown[name] = {"bars": figures.bars(rows, styles), "curves": figures.curves(rows, styles)}
         for kind, figure in shown[name].items():
-            save(figure, style.extent(figure), out / f"{kind}_{place}")
+            files |= save(figure, style.extent(figure), out / f"{kind}_{place}")
         for first in range(0, len(rows), figures.MATRICES):
             part = f"_{first // figures.MATRICES + 1}" if len(rows) > figures.MATRICES else ""
             figure = figures.matrices(rows[first : first + figures.MATRICES])
-            save(figure, style.extent(figure), out / f"matrices_{place}{part}")
-    return page.as_page(sections, shown, styles, notes)
+            files |= save(figure, style.extent(figure), out / f"matrices_{place}{part}")
+    for name in named_in(out / "report.html") - files:
+        remove(out / name)
+    return page.as_page(sections, shown, styles, notes, files)
 
 
-def save(figure: Figure, extent: Bbox, path: Path) -> None:
-    """A figure, or as much of it as `extent` says, as PNG and PDF, without the time of day."""
+def named_in(page: Path) -> set[str]:
+    """The figures' files that a report's page says are its own; none where there is no page."""
+    text = page.read_text("utf-8", "replace") if page.exists() else ""
+    named = re.search(r'<meta name="figures" content="([^"]*)">', text)
+    return set(FILE.findall(named[1])) if named else set()
+
+
+def save(figure: Figure, extent: Bbox, path: Path) -> set[str]:
+    """A figure, or as much of it as `extent` says, as PNG and PDF, without the time of day; their names."""
     dpi = min(150, PIXELS / max(extent.size))
     for kind, metadata in (("png", None), ("pdf", {"CreationDate": None})):
         with appearing(f"{path}.{kind}") as part:
             figure.savefig(part, format=kind, dpi=dpi, bbox_inches=extent, metadata=metadata)
+    return {f"{path.name}.png", f"{path.name}.pdf"}
 
 
 def write(path: Path, text: str) -> None:

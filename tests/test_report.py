@@ -104,6 +104,24 @@ def test_same_folder_same_bytes(tmp_path: Path) -> None:
     assert reports[0] == reports[1]
 
 
+def test_figures_of_an_earlier_report_go_and_no_others(tmp_path: Path) -> None:
+    small, large, out = (tmp_path / name for name in ("small", "large", "report"))
+    for folder, data_file in ((small, "kept.pt"), (large, "kept.pt"), (large, "not kept.pt")):
+        folder.mkdir(exist_ok=True)
+        write_run(folder, "online", data_file, n_tasks=3, samples_per_task=10)
+    # Named like a figure, and the second one on the page as well, as what was skipped.
+    mine = {"bars_not_kept_2023.png", "bars_mine.png"}
+    (large / "bars_mine.png.txt").touch()
+    assert main([str(small), "--out", str(out)]) == 0
+    expected = {path.name for path in out.iterdir()} | mine
+    assert main([str(large), "--out", str(out)]) == 0
+    assert len(list(out.glob("*_not_kept.*"))) == 6
+    for name in mine:
+        (out / name).touch()
+    assert main([str(small), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == expected
+
+
 def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
     paths = [write_run(tmp_path, "eralg5", seed=seed) for seed in (0, 1, 10)]
     write_run(tmp_path, "online", seed=3)
