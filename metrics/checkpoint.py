@@ -49,17 +49,17 @@ class Checkpoint:
             saved = dict(opened(self.path))
             run, content = saved["run"], saved["content"].numpy().tobytes()
             ours = type(run) is str and run == self._run
-            whole = hashlib.sha256(content).hexdigest() == saved["sha256"]
-            kept = torch.load(io.BytesIO(content), weights_only=True) if ours and whole else None
+            if ours and hashlib.sha256(content).hexdigest() != saved["sha256"]:
+                raise ValueError(NOT_WHOLE)
+            kept = torch.load(io.BytesIO(content), weights_only=True) if ours else ({}, {}, 0)
+            state, drawing, seen = kept
         except Exception as error:  # A damaged or hostile file makes the unpickler raise nearly anything.
             reason = f"cannot be read: {error.strerror}" if isinstance(error, PermissionError) else NOT_WHOLE
             raise CheckpointError(f"{self.path}: {reason}") from error
         if not ours:
             raise CheckpointError(f"{self.path}: of a run with other arguments, data or code; move it away")
-        if kept is None:
-            raise CheckpointError(f"{self.path}: {NOT_WHOLE}")
-        state, drawing = kept
         set_generators(drawing)
+        self._last_seen = seen
         return state
 
     def due(self, seen: int, stopping: bool = False) -> bool:
@@ -77,7 +77,7 @@ class Checkpoint:
             CheckpointError: it cannot be written.
         """
         content = io.BytesIO()
-        torch.save((state, generators()), content)
+        torch.save((state, generators(), seen), content)
         # PyTorch compares no checksums: one wrong bit would be a wrong result.
         digest = hashlib.sha256(content.getbuffer()).hexdigest()
         packed = torch.frombuffer(content.getbuffer(), dtype=torch.uint8)

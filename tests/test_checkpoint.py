@@ -76,6 +76,21 @@ def test_a_resumed_run_is_bit_identical(model, engine, small_data, tmp_path, mon
     assert not list((tmp_path / "cut").glob("*.checkpoint"))
 
 
+def test_a_resumed_run_is_saved_again_when_it_would_have_been(small_data, tmp_path, monkeypatch):
+    argv = options("online", "torch", small_data, tmp_path)
+    save, seen = main.Checkpoint.save, []
+
+    def noting(checkpoint, state, examples):
+        seen.append(examples)
+        save(checkpoint, state, examples)
+
+    interrupted(argv, tmp_path, monkeypatch)
+    monkeypatch.setattr(main.Checkpoint, "save", noting)
+    main.main([*argv, "--resume", "yes"])
+    # Every 17 examples, in batches of 2.
+    assert seen[:2] == [36, 54]
+
+
 def test_a_kill_while_writing_leaves_the_checkpoint_before(small_data, tmp_path):
     argv = options("meralg1", "torch", small_data, tmp_path / "cut")
     dying = """
