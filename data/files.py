@@ -5,6 +5,7 @@ x is (N, n_inputs) float32, y (N,) int64. README.md beside this file says more.
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 import zipfile
@@ -60,7 +61,10 @@ def _content(path: Path) -> object:
 
 
 def _can_be_mapped(path: Path) -> bool:
-    """Whether no more of a file need be read than is used: not so in PyTorch's format from before 1.6."""
+    """Whether no more of a file need be read than is used: not so in PyTorch's format from before 1.6.
+
+    PyTorch maps the file of that name in UTF-8, which is another one or none where this differs.
+    """
     with open(path, "rb") as file:
         start = file.read(len(_OLD_FORMAT))
     if start == _OLD_FORMAT:
@@ -69,7 +73,8 @@ def _can_be_mapped(path: Path) -> bool:
         raise _Refused("was not written by torch.save")
     try:
         with zipfile.ZipFile(path) as archive:
-            return all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
+            named = str(path).encode(errors="replace") == os.fsencode(path)
+            return named and all(record.compress_type == zipfile.ZIP_STORED for record in archive.infolist())
     except zipfile.BadZipFile as error:
         raise _Refused("is cut short or damaged") from error
 

@@ -61,11 +61,14 @@ def opened(file: str | os.PathLike[str] | IO[bytes], mmap: bool = False) -> Any:
     """What torch.save wrote, on the CPU; nothing in the file is run.
 
     Args:
-        mmap: map the tensors into memory rather than read them; for a file that has a path.
+        mmap: map the tensors into memory rather than read them, where that can be done; for a file that has
+            a path.
 
     Raises:
         Exception: nearly any, the file being damaged, hostile or foreign; there is no warning beside it.
     """
+    # PyTorch maps the file of that name in UTF-8, which is another one or none where this differs.
+    mmap = mmap and str(file).encode(errors="replace") == os.fsencode(str(file))
     with warnings.catch_warnings(record=True) as warned:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     for warning in warned:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from model.options import printable
+
 from .lines import Run
 
 BARS = 16
@@ -60,7 +62,7 @@ class Display:
         self._seconds[run.args.model].append(seconds)
         self._done += 1
         self._all.update()
-        tqdm.write(one_liner, file=sys.stdout)
+        tqdm.write(printable(one_liner), file=sys.stdout)
         sys.stdout.flush()
         if not self._terminal:
             self.say(f"{run.name}: {one_liner.split(' # ')[1]} in {seconds:.0f} s; {self._counts()}")

@@ -65,6 +65,12 @@ def test_a_written_set_reads_back_bit_for_bit(tmp_path: Path) -> None:
     assert read.note is None
 
 
+def test_a_path_that_is_not_utf8(tmp_path: Path) -> None:
+    path, built = tmp_path / os.fsdecode(b"donn\xe9es.pt"), small_set()
+    GemFile(built).write(path)
+    assert same(built, files.read(path))
+
+
 def test_a_written_set_is_what_torch_save_would_write(tmp_path: Path) -> None:
     path, built = tmp_path / "set.pt", small_set()
     GemFile(built).write(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 from pathlib import Path
 
@@ -80,6 +81,14 @@ def test_published_files(tmp_path: Path) -> None:
     torch.save((*entries, argparse.Namespace(**args)), good, _use_new_zipfile_serialization=False)
     (run,), skipped = read_folder(tmp_path)
     assert (run.model, run.memory, run.seed, skipped) == ("gem", 5120, "0", [])
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"r\xe9sultats")
+    folder.mkdir()
+    write_run(folder, "online", n_tasks=3, samples_per_task=10)
+    (run,), skipped = read_folder(folder)
+    assert (run.model, skipped) == ("online", [])
 
 
 def test_missing_options(tmp_path: Path) -> None:

@@ -139,6 +139,18 @@ def test_a_run_alone_gives_the_same(client: Client, folder: Path, drawing: None)
     assert str(torch.load(other)[5]) in alone.stdout
 
 
+def test_a_results_folder_whose_name_is_not_utf8(
+    client: Client, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = folder / os.fsdecode(b"r\xe9sultats")
+    asked = [command(folder, f"--save_path {odd}")]
+    assert perform(client, asked) == []
+    assert capsys.readouterr().out.startswith(f"{folder}/r\\udce9sultats/online_")
+    there = Folder(str(odd))
+    there.look()
+    assert there.holds(lines.read(asked)[0].identity)
+
+
 def test_a_failed_run_is_reported_and_stops_no_other(
     client: Client, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
