@@ -6,6 +6,12 @@ running on the very images of the paper, and for other programs that read GEM's 
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # PyTorch takes a second to import, and Ctrl-C in it may even abort the process: it waits for `main`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -91,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
     args = arguments(argv)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         args.data_path.mkdir(parents=True, exist_ok=True)
         for name in NAMES.values() if args.data_set == "all" else [NAMES[args.data_set]]:
             provide(args.data_path / name, args.source, args.url, args.force)

@@ -5,12 +5,17 @@ python main.py --model meralg1 --data_file mnist_rotations.pt --samples_per_task
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # PyTorch takes a second to import, and Ctrl-C in it may even abort the process: it waits for `run`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
 import contextlib
 import copy
 import importlib
 import io
 import random
-import signal
 import sys
 import threading
 import time
@@ -256,6 +261,7 @@ def seed_generators(seed: int) -> None:
 def run(argv: list[str], place: Place | None = None) -> int:
     """`main`, with what a user can cause turned into one line on stderr; the exit status."""
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         main(argv, place)
     except (data.DataError, OptionError, engine.EngineError, ResultError, CheckpointError) as error:
         return failed(error, 2)

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
+
+if __name__ == "__main__":
+    # PyTorch takes a second to import, and Ctrl-C in it may even abort the process: it waits for `run`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -107,6 +112,7 @@ def run(argv: Sequence[str]) -> int:
     """`main`, with what a user can cause turned into one line on stderr; the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return min(main(parse(argv)), MAX_STATUS)
     except SweepError as error:
         print(f"sweep.py: {error}", file=sys.stderr)

@@ -5,6 +5,12 @@ python results/report.py [folder] [--out DIR]
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # PyTorch takes a second to import, and Ctrl-C in it may even abort the process: it waits for `main`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
 import importlib.util
 import re
 import sys
@@ -49,6 +55,7 @@ def main(argv: list[str]) -> int:
     )
     args = parser.parse_args(argv)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         tell(report(Path(args.folder), Path(args.out)).rstrip("\n"))
     except ReportError as error:
         print(f"report.py: {error}", file=sys.stderr)

@@ -359,6 +359,24 @@ def test_ctrl_c_leaves_no_file(small_data, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("script", ["main.py", "sweep.py", "get_data.py rotations", "results/report.py"])
+def test_ctrl_c_while_pytorch_is_imported(script, tmp_path):
+    command = [sys.executable, "-X", "importtime", *script.split()]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        # Each import is told when it is done, PyTorch's own after all that it imports.
+        assert any("torch." in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    (line,) = [line for line in err.splitlines() if not line.startswith("import time:")]
+    assert line.startswith(f"{Path(script.split()[0]).name}: interrupted")
+    assert (process.returncode, out) == (130, "")
+
+
 def test_a_disk_that_is_full_at_the_end(refused, monkeypatch):
     def full(self, content):
         raise OSError(28, "No space left on device")
