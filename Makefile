@@ -13,7 +13,7 @@ SMALL = --samples_per_task 100 --memories 500 --lr 0.1 --beta 0.01 --gamma 1.0 -
 
 example: $(VENV)/installed
 	@options="$(FLAGSHIP)"; \
-	if ! $(RUN) -c "from model.engine import native; raise SystemExit(native.unavailable())"; then \
+	if ! $(RUN) -c "from model.engine import compiled; raise SystemExit(compiled.unavailable())"; then \
 	  echo "so this is a small run: install a C compiler and Python's headers, then make clean example"; \
 	  options="$(SMALL)"; \
 	fi; \

@@ -12,7 +12,7 @@ import torch
 import main
 from data.tasks import BUILDERS
 from data.write import GemFile
-from model.engine import native
+from model.engine import compiled
 
 # Where the tests run behind a shell's &, Ctrl-C is ignored, and by whatever they start too: some send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -21,8 +21,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(params=["torch", "native"])
 def engine(request: pytest.FixtureRequest) -> str:
     """What --engine is given: each engine in turn, where it is there."""
-    if request.param == "native" and native.unavailable():
-        pytest.skip(str(native.unavailable()))
+    if request.param == "native" and compiled.unavailable():
+        pytest.skip(str(compiled.unavailable()))
     return request.param
 
 

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from model.common import relu_between
-from model.engine import native
+from model.engine import compiled
 from model.engine.native import NativeEngine
 from model.engine.torch_engine import TorchEngine
 from model.engine.weights import Weights
@@ -28,22 +28,22 @@ SETTINGS = settings(
 SETTINGS_OF_LONG_TESTS = settings(SETTINGS, max_examples=SETTINGS.max_examples // 3 + 1)
 EPS = 2.0**-23
 
-needs_native = pytest.mark.skipif(bool(native.unavailable()), reason=str(native.unavailable()))
+needs_native = pytest.mark.skipif(bool(compiled.unavailable()), reason=str(compiled.unavailable()))
 
 
 def instruction_sets() -> list[str]:
     """Those that the native engine is compiled for and this processor has."""
-    return [] if native.unavailable() else [name for name in ("avx512", "avx2", "baseline") if _has(name)]
+    return [] if compiled.unavailable() else [name for name in ("avx512", "avx2", "baseline") if _has(name)]
 
 
 @contextmanager
 def instruction_set(name: str | None) -> Iterator[None]:
     """The native engine on one instruction set for a while, and then on the one it was told to use."""
-    native._native.select(name)
+    compiled._native.select(name)
     try:
         yield
     finally:
-        native._native.select(os.environ.get("MER_NATIVE_ISA"))
+        compiled._native.select(os.environ.get("MER_NATIVE_ISA"))
 
 
 def _has(name: str) -> bool:

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import data
-from model.engine import native
+from model.engine import compiled
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
-pytestmark = pytest.mark.skipif(native.unavailable() is not None, reason="there is no native engine to time")
+pytestmark = pytest.mark.skipif(bool(compiled.unavailable()), reason="there is no native engine to time")
 
 
 @pytest.fixture(scope="module", autouse=True)

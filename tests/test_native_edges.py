@@ -212,3 +212,21 @@ def test_vectors_for_gram_in_any_form():
 def test_instruction_sets_that_are_not_there():
     with pytest.raises(ValueError, match="no sse9 kernels"), instruction_set("sse9"):
         pass
+
+
+def test_an_interpolation_rounds_as_pytorch_does():
+    """To the bit: each operation rounds, whatever an instruction set could do in one."""
+    network = Network(SIZES)
+    flat = network.weights.flat
+    generator = torch.Generator().manual_seed(1)
+    before = torch.randn(len(flat), generator=generator) * flat.abs().max()
+    before[:4] = torch.tensor([float("nan"), float("inf"), -0.0, 1e-45])
+    expected = flat.clone().sub_(before).mul_(0.03).add_(before)
+    shifted = torch.cat([torch.zeros(1), before])[1:]
+    start = network.weights.snapshot()
+    for given in (before, shifted):
+        flat.copy_(start)
+        network.weights.interpolate(given, 0.03)
+        assert torch.equal(flat.view(torch.int32), expected.view(torch.int32))
+    with pytest.raises(RuntimeError):
+        network.weights.interpolate(torch.zeros(len(flat) + 16), 0.03)

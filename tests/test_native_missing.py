@@ -33,7 +33,7 @@ def options(small_data, tmp_path) -> list[str]:
 
 
 def test_the_reason():
-    done = run(WITHOUT + "from model.engine import native; print(native.unavailable())")
+    done = run(WITHOUT + "from model.engine import compiled; print(compiled.unavailable())")
     assert done.stdout.startswith("the native engine is not built (")
     assert done.stdout.count("\n") == 1 and "circular" not in done.stdout
 
@@ -68,5 +68,5 @@ def test_an_instruction_set_that_is_not_there(options):
 
 @needs_native
 def test_no_instruction_set_named_is_the_best():
-    code = "from model.engine import native; print(native.unavailable())"
+    code = "from model.engine import compiled; print(compiled.unavailable())"
     assert run(code, MER_NATIVE_ISA="").stdout == "None\n"

@@ -11,7 +11,8 @@ from argparse import Namespace
 import torch
 from torch import nn
 
-from .native import NativeEngine, unavailable
+from .compiled import unavailable
+from .native import NativeEngine
 from .sparse import SparseRows
 from .torch_engine import DenseRows, Examples, TorchEngine
 from .weights import Weights

@@ -7,7 +7,7 @@ of threads.
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import reduce
 
@@ -20,16 +20,8 @@ from .threads import drop, on_threads, queued
 from .torch_engine import Examples
 from .weights import Weights, padded
 
-_reason = None
-try:
+with contextlib.suppress(ImportError):  # compiled.py says why it is not there, and that nothing here is used.
     import model.engine._native as _native
-
-    _native.select(os.environ.get("MER_NATIVE_ISA") or None)
-except ImportError as error:
-    _reason = f"the native engine is not built ({error}); with a C compiler, install requirements.txt again"
-except ValueError as error:
-    _reason = f"MER_NATIVE_ISA: {error}"
-
 
 COLUMNS = 16384
 """Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""
@@ -39,11 +31,6 @@ CHUNK = 96
 
 AHEAD = 50_000
 """Entries to shuffle for a draw from which on another thread saves more time than it takes to wake it."""
-
-
-def unavailable() -> str | None:
-    """Why the native engine cannot be used here, in one line; None where it can."""
-    return _reason
 
 
 class NativeEngine:

@@ -7,7 +7,7 @@ import contextlib
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
-with contextlib.suppress(ImportError):  # native.py says why it is not there, and that nothing here is used.
+with contextlib.suppress(ImportError):  # compiled.py says why it is not there, and that nothing here is used.
     import model.engine._native as _native
 
 

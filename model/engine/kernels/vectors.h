@@ -20,6 +20,15 @@ typedef int32_t v4i __attribute__((vector_size(16)));
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
+/* Has a product rounded before it is added to something: compilers make one operation of the two. */
+#if defined(__x86_64__)
+#define ROUNDED(v) __asm__("" : "+v"(v))
+#elif defined(__aarch64__)
+#define ROUNDED(v) __asm__("" : "+w"(v))
+#else
+#define ROUNDED(v) __asm__("" : "+m"(v))
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 
 #endif
