@@ -108,7 +108,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
     learner = importlib.import_module(f"model.{args.model}")
     if not hasattr(learner, "Net"):
         raise OptionError(f"--model {args.model}: model/{args.model}.py has no class Net")
-    again = rebuilder(learner, tasks, args)
+    twin = twin_of(learner, tasks, args)
     net = built(learner, tasks, args)
     if engine.held_by(net):
         torch.set_num_threads(engine.torch_threads(args))
@@ -119,7 +119,8 @@ def main(argv: list[str], place: Place | None = None) -> None:
     for note in filter(None, (tasks.note, engine.note(net))):
         say(note)
 
-    keep = keeper(checkpoint, net, None if ours else Proof(net, again))
+    proof = None if ours or args.checkpoint_every == 0 else Proof(net, twin)
+    keep = keeper(checkpoint, net, proof)
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, keep, place)
 
@@ -196,20 +197,20 @@ def built(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> torch.nn
     return net.cuda() if args.cuda else net
 
 
-def rebuilder(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> Callable[[], torch.nn.Module]:
-    """What will build the learner as it is to be built now, in silence, and leave the generators alone."""
+def twin_of(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> Callable[[], torch.nn.Module]:
+    """What builds a learner again as it is to be built now, in silence, and leaves the generators alone."""
     start, asked = generators(), copy.deepcopy(args)
 
-    def again() -> torch.nn.Module:
+    def twin() -> torch.nn.Module:
         now = generators()
         set_generators(start)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                return built(learner, tasks, copy.deepcopy(asked))
+                return built(learner, tasks, asked)
         finally:
             set_generators(now)
 
-    return again
+    return twin
 
 
 def keeper(checkpoint: Checkpoint, net: torch.nn.Module, proof: Proof | None) -> Callable[[Life, bool], None]:
@@ -222,9 +223,7 @@ def keeper(checkpoint: Checkpoint, net: torch.nn.Module, proof: Proof | None) ->
         if not checkpoint.due(life.examples, stopping):
             return
         try:
-            state = capture(net)
-            if proof:
-                proof.check(state)
+            state = proof.capture() if proof else capture(net)
             checkpoint.save({"learner": state, "life": vars(life)}, life.examples)
         except (Unsavable, CheckpointError) as error:
             say(f"no more checkpoints: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections import defaultdict, deque
 from collections.abc import Container
@@ -12,7 +11,7 @@ import numpy
 import torch
 from torch import nn
 
-from .kinds import DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
+from .kinds import BAGS, DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
 
 GROWN = "the learner had other parameters by then than when it was built"
 
@@ -35,7 +34,8 @@ class Decoder:
     def __init__(self, net: nn.Module, others: Container[int] = ()) -> None:
         """`others`: ids of objects that are another learner's, not to be written to."""
         self._others = others
-        self._home = Home(net)
+        self._net, self._home = net, Home(net)
+        self._names = self._home.names()
         self._parameters = list(net.parameters())
         self._done: dict[int, Any] = {}
         # By id: what of the new learner stands for a value already.
@@ -150,6 +150,12 @@ class Decoder:
                     raise _another(path)
                 drawing.bit_generator.state = state
                 return drawing
+            case "numpy twister":
+                twister = self._instead(fresh, numpy.random.RandomState())
+                twister.set_state(self.decode(value["state"], None, path))
+                return twister
+            case "part":
+                return self._net.get_submodule(value["name"])
             case "engine":
                 self._only(fresh, path).lr = value["lr"]
                 return fresh
@@ -182,7 +188,7 @@ class Decoder:
 
     def _claimed(self, fresh: Any) -> bool:
         """Whether an object may stand for a value; one that the learner's file has a name for may not."""
-        return id(fresh) not in self._others and self._home.name_of(fresh) is None and self._free(fresh)
+        return not (id(fresh) in self._others or id(fresh) in self._names) and self._free(fresh)
 
     def _instead(self, fresh: Any, made: Any) -> Any:
         """The new learner's object, where it may stand for a value of this one's class, or else this one."""
@@ -204,7 +210,7 @@ class Decoder:
         return fresh
 
     def _object(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
-        cls = self._home.find(value["class"]) or argparse.Namespace
+        cls: Any = self._home.find(value["class"]) or BAGS[value["class"]]
         result = self._home.find(value["global"]) if value["global"] else fresh
         if type(result) is not cls or not (value["global"] or self._claimed(result)):
             result = cls.__new__(cls)

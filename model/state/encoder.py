@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
+import datetime
 import enum
 import functools
+import io
+import logging
+import operator
 import random
+import re
+import threading
 import types
 import weakref
 from collections import deque
+from pathlib import PurePath
 from typing import Any
 
 import numpy
@@ -17,23 +23,30 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..engine import Engine, Weights
-from .kinds import DICTIONARIES, FACTORIES, OF_MODULES, TAG, Home, Unsavable, fields_of, joined, trained
+from .kinds import (
+    BAGS,
+    DICTIONARIES,
+    FACTORIES,
+    OF_MODULES,
+    TAG,
+    Home,
+    Unsavable,
+    computed,
+    fields_of,
+    joined,
+    trained,
+)
 
 PLAIN = {type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device}
 TENSORS = (torch.Tensor, nn.Parameter, nn.Buffer)
 BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, deque)
 """What an object may hold beside its attributes."""
 CONSTANT = (
-    *(
-        types.FunctionType,
-        types.BuiltinFunctionType,
-        types.MethodType,
-        types.ModuleType,
-        type,
-        functools.partial,
-        weakref.ReferenceType,
-    ),
-    Weights,
+    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type),
+    *(types.MethodDescriptorType, types.WrapperDescriptorType, weakref.ReferenceType),
+    *(functools.partial, type(functools.cache(len)), operator.attrgetter, operator.itemgetter),
+    *(range, slice, re.Pattern, PurePath, datetime.date, datetime.time, datetime.timedelta),
+    *(logging.Logger, io.IOBase, type(threading.Lock()), type(threading.RLock()), Weights),
 )
 """What counts as the same in every learner built alike, or is a view of its parameters."""
 
@@ -47,7 +60,7 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if not name.startswith("_") and not type(value).__module__.startswith("torch.")
+        if not (name.startswith("_") or type(value).__module__.startswith("torch.") or computed(value))
     }
 
 
@@ -63,6 +76,8 @@ class Encoder:
             if is_lazy(part):
                 raise Unsavable(f"the learner's {name} has no shape yet")
         self._home = Home(net)
+        self._names = self._home.names()
+        self._parts = {id(part): name for name, part in net.named_modules()}
         self._parameters = list(net.parameters())
         self._owners = {p.untyped_storage().data_ptr(): i for i, p in enumerate(self._parameters)}
         # Values are kept too, so that no id is used twice; None while a value's parts are being encoded.
@@ -90,7 +105,9 @@ class Encoder:
             return value
         if isinstance(value, torch.Tensor) and type(value) not in TENSORS:
             raise _other(type(value).__name__, path)
-        if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+        if isinstance(value, torch.Tensor) and (value.is_quantized or value.is_nested):
+            raise _other("quantized or nested tensor", path)
+        if computed(value):
             raise Unsavable(f"the learner's {path} has a graph, which a checkpoint cannot hold: detach it")
         leaf = isinstance(value, torch.Tensor) and value.requires_grad
         if isinstance(value, torch.Tensor) and not (leaf and self._owner(value) is None):
@@ -156,20 +173,44 @@ class Encoder:
             return {TAG: "generator", "state": value.get_state()}
         if isinstance(value, numpy.random.Generator):
             return {TAG: "numpy generator", "state": self.encode(value.bit_generator.state, path)}
+        if isinstance(value, numpy.random.RandomState):
+            return {TAG: "numpy twister", "state": self.encode(value.get_state(legacy=False), path)}
         if isinstance(value, Engine):
             return {TAG: "engine", "lr": value.lr}
+        if id(value) in self._parts:
+            return {TAG: "part", "name": self._parts[id(value)]}
         if isinstance(value, nn.Module):
             return {TAG: "module", **self.module(value, path)}
-        if hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
+        # Of the class: an object may pass on what it is asked for.
+        if hasattr(type(value), "state_dict") and hasattr(type(value), "load_state_dict"):
             of = trained(value, self._parameters)
             return {TAG: "state_dict", "of": of, "state": self.encode(value.state_dict(), path)}
         cls = type(value)
-        if self._home.has(cls) and isinstance(value, enum.Enum):
-            return {TAG: "enum", "class": cls.__qualname__, "value": self.encode(value.value, path)}
-        if self._home.has(cls) and isinstance(value, tuple) and hasattr(value, "_fields"):
-            return {TAG: "named tuple", "class": cls.__qualname__, "items": items(value)}
-        if cls is argparse.Namespace or (self._home.has(cls) and not isinstance(value, BUILT_IN)):
+        name = self._home.class_name(cls)
+        if name and isinstance(value, enum.Enum):
+            return {TAG: "enum", "class": name, "value": self.encode(value.value, path)}
+        if name and isinstance(value, tuple) and hasattr(value, "_fields"):
+            return {TAG: "named tuple", "class": name, "items": items(value)}
+        if cls in BAGS.values() or (name and not isinstance(value, BUILT_IN)):
             fields = self._fields(fields_of(value), path)
-            name = self._home.name_of(value)
-            return {TAG: "object", "class": cls.__qualname__, "global": name, "fields": fields}
+            known = self._names.get(id(value))
+            return {TAG: "object", "class": name or cls.__name__, "global": known, "fields": fields}
         raise _other(cls.__name__, path)
+
+
+def capture(net: nn.Module) -> dict[str, Any]:
+    """A learner's parameters, their gradients, buffers and other attributes, its modules' too.
+
+    Attributes may be numbers, strings, tensors, arrays, lists, tuples, dictionaries, sets, deques,
+    generators, optimisers, modules, anything else with `state_dict` and `load_state_dict`, objects, named
+    tuples and members of enumerations of classes in the learner's own file made of these, and functions,
+    which are left out. What shares an object, or the memory of a parameter or of another tensor, goes on
+    sharing it.
+
+    Raises:
+        Unsavable: an attribute is of another kind.
+    """
+    try:
+        return Encoder(net).module(net, "")
+    except RecursionError as error:
+        raise Unsavable("something in the learner is nested too deep for a checkpoint") from error

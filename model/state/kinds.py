@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import operator
 import sys
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,16 +17,25 @@ from torch import nn
 TAG = "__kind__"
 """Key of the dictionaries that stand for values of other kinds."""
 DICTIONARIES: dict[str, type] = {cls.__name__: cls for cls in (dict, OrderedDict, Counter, defaultdict)}
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""The checkout that this process runs."""
+COMMON = ("model.engine", "model.state", "model.common", "model.memory", "model.options", "model.room")
+"""What learners have in common."""
+BAGS: dict[str, type] = {cls.__name__: cls for cls in (argparse.Namespace, types.SimpleNamespace)}
+"""Classes of others whose objects are their attributes."""
 FACTORIES: dict[str, type] = {cls.__name__: cls for cls in (list, dict, set, deque, int, float)}
 """What a defaultdict may make."""
-
-
 OF_MODULES = vars(nn.Module()).keys() - {"training"}
 """What PyTorch sets on every module."""
 
 
 class Unsavable(TypeError):
     """A learner's state cannot be saved or brought back; the message is one line for the user."""
+
+
+def computed(value: object) -> bool:
+    """Whether a value is a tensor that hangs on a graph."""
+    return isinstance(value, torch.Tensor) and value.grad_fn is not None
 
 
 def joined(path: str, name: str) -> str:
@@ -43,28 +54,51 @@ def fields_of(value: object) -> dict[str, Any]:
 
 
 class Home:
-    """The learner's own file.
+    """The learner's own files: the one that has its class, and those of the checkout that it imports.
 
     Attributes:
-        module: what it is once it is imported.
+        modules: what they are once they are imported, by name.
     """
 
     def __init__(self, net: nn.Module) -> None:
-        self.module = sys.modules[type(net).__module__]
+        self.modules: dict[str, types.ModuleType] = {}
+        waiting = [type(net).__module__]
+        while waiting:
+            name = waiting.pop()
+            if name in sys.modules and name not in self.modules and (not self.modules or _is_own(name)):
+                self.modules[name] = sys.modules[name]
+                values = vars(sys.modules[name]).values()
+                waiting += [
+                    str(getattr(v, "__name__" if isinstance(v, types.ModuleType) else "__module__", ""))
+                    for v in values
+                ]
 
     def find(self, name: str) -> Any:
-        """What has this qualified name there, None where nothing has."""
+        """What has this name, "module:qualified name", there; None where nothing has."""
+        module, _, qualified = name.partition(":")
         try:
-            return operator.attrgetter(name)(self.module)
+            return operator.attrgetter(qualified)(self.modules.get(module))
         except AttributeError:
             return None
 
-    def name_of(self, value: object) -> str | None:
-        """The name of an object that the file itself has."""
-        return next((name for name, known in vars(self.module).items() if known is value), None)
+    def names(self) -> dict[int, str]:
+        """Of all objects that the files themselves have a name for, by id, that name."""
+        return {
+            id(value): f"{module.__name__}:{name}"
+            for module in self.modules.values()
+            for name, value in vars(module).items()
+        }
 
-    def has(self, cls: type) -> bool:
-        return cls.__module__ == self.module.__name__ and self.find(cls.__qualname__) is cls
+    def class_name(self, cls: type) -> str | None:
+        """The name of a class that the files have, None of others."""
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        return name if self.find(name) is cls else None
+
+
+def _is_own(name: str) -> bool:
+    """Whether a module is of the checkout, and none that all learners have."""
+    file = Path(getattr(sys.modules[name], "__file__", None) or "")
+    return file.is_relative_to(ROOT) and "site-packages" not in file.parts and not name.startswith(COMMON)
 
 
 def trained(value: object, parameters: Sequence[torch.Tensor]) -> list[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import random
 import types
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy
@@ -19,7 +20,7 @@ from torch.nn.parameter import is_lazy
 from ..engine import NativeEngine, TorchEngine
 from ..engine.sparse import SparseRows
 from ..engine.torch_engine import DenseRows
-from .kinds import OF_MODULES, fields_of
+from .kinds import OF_MODULES, computed, fields_of
 
 Look = tuple[Any, list[tuple[str, Any]]]
 """What says whether two values are alike but for what they hold; and that, each part with its name."""
@@ -34,15 +35,19 @@ def look(value: Any) -> Look:
     """What a value is, and what it holds. By default an object of a class, and its attributes.
 
     Of a class with a `state_dict` of its own that says what its objects hold. A set's items are not among its
-    parts, as they have no order.
+    parts, as they may have no order.
     """
     cls = type(value)
-    if isinstance(value, numpy.random.Generator):
-        return repr(value.bit_generator.state), []
     if cls.__module__.startswith(OPAQUE):
         return None, []
-    if "state_dict" in vars(cls):
+    if "state_dict" in vars(cls) and not cls.__module__.startswith("torch."):
         return None, [(".state_dict()", value.state_dict())]
+    if isinstance(value, io.IOBase):
+        return str(getattr(value, "name", "")), []
+    if isinstance(value, Iterator):
+        return object(), []  # How far it is nobody can tell.
+    if "__reduce__" in vars(cls):
+        return None, [(".__reduce__()", tuple(value.__reduce__())[1:3])]
     return None, _attributes(fields_of(value))
 
 
@@ -74,15 +79,18 @@ def _(value: dict) -> Look:
 @look.register(set)
 @look.register(frozenset)
 def _(value: set | frozenset) -> Look:
-    return len(value), []
+    values = all(isinstance(item, int | float | str) for item in value)
+    return list(map(repr, value)) if values else len(value), []
 
 
 @look.register
 def _(value: torch.Tensor) -> Look:
-    held = {"grad": value.grad if value.is_leaf else None, "hooks": _values(value._backward_hooks)}
+    hooks = (value._backward_hooks, getattr(value, "_post_accumulate_grad_hooks", None))
+    held = {"grad": value.grad if value.is_leaf else None, "hooks": list(map(_values, hooks))}
     facts = value.dtype, value.layout, value.device, value.requires_grad, value.is_leaf
-    whole = () if is_lazy(value) else (value.shape, _digest(value))
-    return (*map(str, facts), *whole), _attributes({**held, **vars(value)})
+    whole = () if is_lazy(value) else (value.shape, _strides(value), _digest(value))
+    own = {name: part for name, part in vars(value).items() if not name.startswith("_dynamo")}
+    return (*map(str, facts), *whole), _attributes({**held, **own})
 
 
 @look.register
@@ -91,8 +99,18 @@ def _(value: numpy.ndarray) -> Look:
 
 
 @look.register
+def _(value: types.SimpleNamespace) -> Look:
+    return None, _attributes(vars(value))
+
+
+@look.register
 def _(value: random.Random) -> Look:
-    return value.getstate(), []
+    return None if isinstance(value, random.SystemRandom) else value.getstate(), []
+
+
+@look.register
+def _(value: numpy.random.Generator) -> Look:
+    return repr(value.bit_generator.state), []
 
 
 @look.register
@@ -155,6 +173,9 @@ def _(value: nn.Module) -> Look:
     named = {kind: fields.pop(kind) for kind in ("_modules", "_parameters", "_buffers")}
     # Hooks are under numbers that count all of the process.
     fields |= {name: _values(fields[name]) for name in OF_MODULES & fields.keys() if "hooks" in name}
+    if type(value).__module__.startswith("torch."):
+        # Such as a weight under weight_norm, which the next forward pass computes again.
+        fields = {name: part for name, part in fields.items() if not computed(part)}
     # In their order, which is that of the optimiser's parameters.
     parts = [(f".{name}", part) for those in named.values() for name, part in those.items()]
     return list(map(list, named.values())), [*parts, *_attributes(fields)]
@@ -162,10 +183,18 @@ def _(value: nn.Module) -> Look:
 
 @look.register
 def _(value: torch.optim.Optimizer) -> Look:
-    fields = {name: part for name, part in vars(value).items() if name not in OF_OPTIMIZERS}
+    theirs = type(value).__module__.startswith("torch.")
+    fields = {
+        name: _values(part) if name in OF_OPTIMIZERS and "hooks" in name else part
+        for name, part in vars(value).items()
+        if "hooks" in name or not (name in OF_OPTIMIZERS or (theirs and name.startswith("_")))
+    }
+    if hasattr(fields.get("step"), "_wrapped_by_lr_sched"):
+        del fields["step"]  # Counts, to warn of a schedule that goes before its optimiser.
     # Their settings come back in another order.
     groups = [sorted(group.items()) for group in value.param_groups]
-    return None, _attributes({**fields, "state": value.state, "param_groups": groups})
+    defaults = sorted(value.defaults.items())
+    return None, _attributes({**fields, "state": value.state, "param_groups": groups, "defaults": defaults})
 
 
 @look.register(DenseRows)
@@ -182,6 +211,14 @@ def _(value: TorchEngine | NativeEngine) -> Look:
 
 def _values(hooks: dict[int, Any] | None) -> list[Any]:
     return list((hooks or {}).values())
+
+
+def _strides(value: torch.Tensor) -> tuple[int, ...]:
+    """Steps from one number to the next, on which the order of sums may hang."""
+    strided = value.layout is torch.strided
+    return (
+        tuple(step for n, step in zip(value.shape, value.stride(), strict=True) if n > 1) if strided else ()
+    )
 
 
 def _digest(value: torch.Tensor) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 
+from .kinds import Home
 from .looks import look
 
 VALUES = (
@@ -55,13 +56,13 @@ class Portrait:
         objects: those of which it matters which one they are, by id.
     """
 
-    def __init__(self, root: object, home: types.ModuleType) -> None:
-        """`home`: the learner's file, whose names say which of its objects is meant."""
+    def __init__(self, root: object, home: Home, stop: object = None) -> None:
+        """`home`: the learner's files, by whose names their own objects are known; `stop` is not followed."""
         self.lines: list[Line] = []
         self.objects: dict[int, Any] = {}
-        self._names = {id(value): name for name, value in vars(home).items()}
+        self._names = {**home.names(), id(root): ""}
         # All are kept, so that no id and no memory is used twice.
-        self._numbers: dict[int, int] = {}
+        self._numbers: dict[int, int] = {id(stop): 0}
         self._in_memory: list[tuple[str, torch.Tensor | numpy.ndarray]] = []
         self._sets: list[tuple[str, Iterable[Any]]] = []
         waiting: list[Line] = [("", root)]
