@@ -205,7 +205,7 @@ def twin_of(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> Callab
         now = generators()
         set_generators(start)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 return built(learner, tasks, asked)
         finally:
             set_generators(now)

@@ -66,10 +66,7 @@ class ResultFiles:
         """
         figures = stats.means()
         one_liner = f"{dict(args)} # {' '.join(f'{figure:.3f}' for figure in figures)}"
-        weights = {
-            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for key, value in state_dict.items()
-        }
+        weights = {key: _on_cpu(value) for key, value in state_dict.items()}
         entries = (result_t.float(), result_a.float(), weights, list(figures), one_liner, dict(args))
         # torch.save to a path reports a full disk as a RuntimeError that says nothing of it.
         whole = io.BytesIO()
@@ -93,3 +90,10 @@ def as_text(stats: Statistics) -> str:
 
 def _row(values: torch.Tensor) -> str:
     return " ".join(f"{value:.4f}" for value in values.tolist())
+
+
+def _on_cpu(value: Any) -> Any:
+    """A tensor as it is saved; what else a module may have in its state stays as it is."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -294,7 +294,6 @@ def local() -> object:
         (local(), "Hidden"),
         (numpy.array(["a"]), "ndarray"),
         (numpy.str_("a"), "str_"),
-        (defaultdict(lambda: 1), "defaultdict"),
         (numpy.array([None]), "ndarray"),
         (numpy.array([1.0], ">f4"), "ndarray"),
         (numpy.longdouble(1), "longdouble"),

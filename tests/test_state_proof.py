@@ -6,7 +6,7 @@ import functools
 import importlib
 import random
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -197,6 +197,10 @@ BACK: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
     "box": (
         lambda net: set_on(net, box=Box()),
         lambda net: set_on(net.box, x=[1.5, float("nan"), torch.full((2,), float("nan"))]),
+    ),
+    "default made by a function": (
+        lambda net: set_on(net, sums=defaultdict(lambda: torch.zeros(2))),
+        lambda net: net.sums[3].add_(1),
     ),
     "weak reference": (lambda net: set_on(net, first=weakref.ref(net.net)), nothing),
     "modules that are no part of it as keys": (

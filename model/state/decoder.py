@@ -118,14 +118,19 @@ class Decoder:
                 made = {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
                 cls = DICTIONARIES[value["class"]]
                 if cls is defaultdict:
-                    made = defaultdict(FACTORIES[value["factory"]], made)
-                    if getattr(fresh, "default_factory", None) is not made.default_factory:
+                    factory = FACTORIES.get(value["factory"]) or getattr(
+                        self._there(fresh, path), "default_factory", None
+                    )
+                    made = defaultdict(factory, made)
+                    if getattr(fresh, "default_factory", None) is not factory:
                         return made
                 return self._filled(fresh, cls, made)
             case "tuple":
                 return tuple(self._items(value["items"], fresh, path))
             case "set":
                 return self._filled(fresh, set, self._items(value["items"], None, path))
+            case "global":
+                return self._there(self._home.find(value["name"]), path)
             case "frozenset":
                 return frozenset(self._items(value["items"], None, path))
             case "deque":
@@ -166,6 +171,8 @@ class Decoder:
                 if trained(self._only(fresh, path), self._parameters) != value["of"]:
                     raise _another(path)
                 fresh.load_state_dict(self.decode(value["state"], None, path))
+                if value["defaults"] is not None:
+                    fresh.defaults = self.decode(value["defaults"], None, path)
                 return fresh
             case "enum":
                 return self._home.find(value["class"])(self.decode(value["value"], None, path))
@@ -211,9 +218,7 @@ class Decoder:
 
     def _object(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
         cls: Any = self._home.find(value["class"]) or BAGS[value["class"]]
-        result = self._home.find(value["global"]) if value["global"] else fresh
-        if type(result) is not cls or not (value["global"] or self._claimed(result)):
-            result = cls.__new__(cls)
+        result = fresh if type(fresh) is cls and self._claimed(fresh) else cls.__new__(cls)
         for name, field in value["fields"].items():
             decoded = self.decode(field, getattr(fresh, name, None), f"{path}.{name}")
             object.__setattr__(result, name, decoded)  # Frozen ones too.

@@ -44,7 +44,7 @@ BUILT_IN = (int, float, complex, str, bytes, bytearray, list, tuple, dict, set, 
 CONSTANT = (
     *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type),
     *(types.MethodDescriptorType, types.WrapperDescriptorType, weakref.ReferenceType),
-    *(functools.partial, type(functools.cache(len)), operator.attrgetter, operator.itemgetter),
+    *(numpy.ufunc, functools.partial, type(functools.cache(len)), operator.attrgetter, operator.itemgetter),
     *(range, slice, re.Pattern, PurePath, datetime.date, datetime.time, datetime.timedelta),
     *(logging.Logger, io.IOBase, type(threading.Lock()), type(threading.RLock()), Weights),
 )
@@ -153,13 +153,18 @@ class Encoder:
         def items(of: Any) -> list[Any]:
             return [self.encode(item, f"{path}[{i}]") for i, item in enumerate(of)]
 
+        if id(value) in self._parts:
+            return {TAG: "part", "name": self._parts[id(value)]}
+        if id(value) in self._names:
+            return {TAG: "global", "name": self._names[id(value)]}
         if type(value) is list:
             return items(value)
         if isinstance(value, CONSTANT):
             return {TAG: "constant"}
-        factory = getattr(value, "default_factory", list)
-        if type(value) in DICTIONARIES.values() and factory in FACTORIES.values():
-            made = {"class": type(value).__name__, "factory": factory.__name__}
+        if type(value) in DICTIONARIES.values():
+            factory = getattr(value, "default_factory", None)
+            known = next((name for name, cls in FACTORIES.items() if cls is factory), None)
+            made = {"class": type(value).__name__, "factory": known}
             return {TAG: "dict", **made, "keys": items(value), "values": items(value.values())}
         if type(value) in (tuple, set, frozenset):
             return {TAG: type(value).__name__, "items": items(value)}
@@ -177,14 +182,18 @@ class Encoder:
             return {TAG: "numpy twister", "state": self.encode(value.get_state(legacy=False), path)}
         if isinstance(value, Engine):
             return {TAG: "engine", "lr": value.lr}
-        if id(value) in self._parts:
-            return {TAG: "part", "name": self._parts[id(value)]}
         if isinstance(value, nn.Module):
             return {TAG: "module", **self.module(value, path)}
         # Of the class: an object may pass on what it is asked for.
         if hasattr(type(value), "state_dict") and hasattr(type(value), "load_state_dict"):
             of = trained(value, self._parameters)
-            return {TAG: "state_dict", "of": of, "state": self.encode(value.state_dict(), path)}
+            defaults = self.encode(getattr(value, "defaults", None), path)
+            return {
+                TAG: "state_dict",
+                "of": of,
+                "state": self.encode(value.state_dict(), path),
+                "defaults": defaults,
+            }
         cls = type(value)
         name = self._home.class_name(cls)
         if name and isinstance(value, enum.Enum):
@@ -193,8 +202,7 @@ class Encoder:
             return {TAG: "named tuple", "class": name, "items": items(value)}
         if cls in BAGS.values() or (name and not isinstance(value, BUILT_IN)):
             fields = self._fields(fields_of(value), path)
-            known = self._names.get(id(value))
-            return {TAG: "object", "class": name or cls.__name__, "global": known, "fields": fields}
+            return {TAG: "object", "class": name or cls.__name__, "fields": fields}
         raise _other(cls.__name__, path)
 
 

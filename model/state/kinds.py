@@ -48,7 +48,7 @@ def fields_of(value: object) -> dict[str, Any]:
         name
         for cls in type(value).__mro__
         for name, member in vars(cls).items()
-        if isinstance(member, types.MemberDescriptorType) and hasattr(value, name)
+        if isinstance(member, types.MemberDescriptorType) and name != "__dict__" and hasattr(value, name)
     ]
     return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}
 

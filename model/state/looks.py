@@ -8,7 +8,7 @@ import io
 import random
 import types
 import weakref
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +26,8 @@ Look = tuple[Any, list[tuple[str, Any]]]
 """What says whether two values are alike but for what they hold; and that, each part with its name."""
 OF_OPTIMIZERS = vars(torch.optim.Optimizer([torch.zeros(1)], {})).keys() | {"_opt_called"}
 """What PyTorch and its schedules set on an optimiser."""
+COMPILERS = ("_dynamo", "_torchdynamo")
+"""What torch.compile sets on objects of others."""
 OPAQUE = ("torch._", "torch.jit")
 """Whose objects keep things for themselves that follow from others: compiled modules."""
 
@@ -40,7 +42,9 @@ def look(value: Any) -> Look:
     cls = type(value)
     if cls.__module__.startswith(OPAQUE):
         return None, []
-    if "state_dict" in vars(cls) and not cls.__module__.startswith("torch."):
+    if "state_dict" in vars(cls) and (
+        not cls.__module__.startswith("torch.") or cls.__module__.startswith("torch.amp")
+    ):
         return None, [(".state_dict()", value.state_dict())]
     if isinstance(value, io.IOBase):
         return str(getattr(value, "name", "")), []
@@ -52,7 +56,7 @@ def look(value: Any) -> Look:
 
 
 def _attributes(values: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(f".{name}", part) for name, part in sorted(values.items())]
+    return [(f".{name}", part) for name, part in sorted(values.items()) if not name.startswith(COMPILERS)]
 
 
 def _items(values: Iterable[Any]) -> list[tuple[str, Any]]:
@@ -73,7 +77,11 @@ def _(value: dict) -> Look:
         for i, key in enumerate(value)
     ]
     keys = [(f"{name} key", key) for name, key in zip(names, value, strict=True)]
-    return str(getattr(value, "default_factory", None)), [*keys, *zip(names, value.values(), strict=True)]
+    factory = (
+        ".default_factory",
+        getattr(value, "default_factory", None) if isinstance(value, defaultdict) else None,
+    )
+    return None, [factory, *keys, *zip(names, value.values(), strict=True)]
 
 
 @look.register(set)
@@ -89,8 +97,7 @@ def _(value: torch.Tensor) -> Look:
     held = {"grad": value.grad if value.is_leaf else None, "hooks": list(map(_values, hooks))}
     facts = value.dtype, value.layout, value.device, value.requires_grad, value.is_leaf
     whole = () if is_lazy(value) else (value.shape, _strides(value), _digest(value))
-    own = {name: part for name, part in vars(value).items() if not name.startswith("_dynamo")}
-    return (*map(str, facts), *whole), _attributes({**held, **own})
+    return (*map(str, facts), *whole), _attributes({**held, **vars(value)})
 
 
 @look.register
@@ -162,6 +169,13 @@ def _(value: functools.partial) -> Look:
     return None, _attributes({**held, **vars(value)})
 
 
+@look.register(weakref.WeakSet)
+@look.register(weakref.WeakKeyDictionary)
+@look.register(weakref.WeakValueDictionary)
+def _(value: object) -> Look:
+    return None, []  # Something else holds what is in them.
+
+
 @look.register
 def _(value: weakref.ReferenceType) -> Look:
     return None, [("()", value())]
@@ -175,7 +189,8 @@ def _(value: nn.Module) -> Look:
     fields |= {name: _values(fields[name]) for name in OF_MODULES & fields.keys() if "hooks" in name}
     if type(value).__module__.startswith("torch."):
         # Such as a weight under weight_norm, which the next forward pass computes again.
-        fields = {name: part for name, part in fields.items() if not computed(part)}
+        originals = {name.removesuffix("_orig") for name in named["_parameters"]}
+        fields = {name: part for name, part in fields.items() if not (computed(part) or name in originals)}
     # In their order, which is that of the optimiser's parameters.
     parts = [(f".{name}", part) for those in named.values() for name, part in those.items()]
     return list(map(list, named.values())), [*parts, *_attributes(fields)]

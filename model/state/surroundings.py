@@ -61,7 +61,7 @@ def _names(home: Home) -> Iterator[tuple[Any, str, Any]]:
     while waiting:
         holder = waiting.pop()
         for name, value in list(vars(holder).items()):
-            if name.startswith("__") and name.endswith("__") or name == "_abc_impl":
+            if name.startswith("__") or name == "_abc_impl":
                 continue
             yield holder, name, value
             if isinstance(value, type) and value.__module__ in home.modules and id(value) not in known:
