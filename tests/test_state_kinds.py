@@ -12,7 +12,7 @@ import pytest
 import torch
 from resuming import through_a_file
 
-from model.state import Unsavable, capture
+from model.state import Unsavable, capture, restore
 
 
 class Slot:
@@ -309,3 +309,17 @@ def test_what_a_file_would_lose_is_named(value: object, kind: str) -> None:
 def test_what_cannot_be_made_again_is_named(value: object) -> None:
     with pytest.raises(Unsavable, match="the learner's value.*, made as it went, cannot be made again"):
         through_a_file(with_value(value), with_value(None))
+
+
+@pytest.mark.parametrize("kind", ["enum", "named tuple", "object"])
+@pytest.mark.parametrize("name", ["os.system", "torch.os.system", "Net", "pytest.Item"])
+def test_a_file_cannot_name_what_is_not_the_learner_s(kind: str, name: str, tmp_path: Any) -> None:
+    """A program that a hostile checkpoint would run."""
+    state = capture(with_value(None))
+    hostile = {"value": f"touch {tmp_path}/ran", "items": [f"touch {tmp_path}/ran"], "fields": {}}
+    named = {"__kind__": kind, "class": f"{__name__}:{name}", **hostile}
+    state["attributes"][""]["value"] = named
+    if (kind, name) != ("object", "Net"):
+        with pytest.raises(Unsavable, match="have no class"):
+            restore(with_value(None), state)
+    assert not list(tmp_path.iterdir())

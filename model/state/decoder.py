@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import random
 from collections import defaultdict, deque
 from collections.abc import Container
@@ -14,8 +15,6 @@ from torch import nn
 from .kinds import BAGS, DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
 
 GROWN = "the learner had other parameters by then than when it was built"
-
-
 BITS = {name: getattr(numpy.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")}
 """NumPy's sources of random bits, by the names that their states have."""
 
@@ -112,19 +111,7 @@ class Decoder:
             case "leaf":
                 return self._leaf(value, fresh)
             case "dict":
-                keys = self._items(value["keys"], None, path)
-                old = fresh if isinstance(fresh, dict) else {}
-                pairs = zip(keys, value["values"], strict=True)
-                made = {k: self.decode(v, old.get(k), f"{path}[{k!r}]") for k, v in pairs}
-                cls = DICTIONARIES[value["class"]]
-                if cls is defaultdict:
-                    factory = FACTORIES.get(value["factory"]) or getattr(
-                        self._there(fresh, path), "default_factory", None
-                    )
-                    made = defaultdict(factory, made)
-                    if getattr(fresh, "default_factory", None) is not factory:
-                        return made
-                return self._filled(fresh, cls, made)
+                return self._dictionary(value, fresh, path)
             case "tuple":
                 return tuple(self._items(value["items"], fresh, path))
             case "set":
@@ -175,9 +162,9 @@ class Decoder:
                     fresh.defaults = self.decode(value["defaults"], None, path)
                 return fresh
             case "enum":
-                return self._home.find(value["class"])(self.decode(value["value"], None, path))
+                return self._class(value, enum.Enum)(self.decode(value["value"], None, path))
             case "named tuple":
-                return self._home.find(value["class"])(*self._items(value["items"], fresh, path))
+                return self._class(value, tuple)._make(self._items(value["items"], fresh, path))
             case "object":
                 return self._object(value, fresh, path)
         raise ValueError(f"a learner's state has no kind {value[TAG]}")
@@ -216,8 +203,27 @@ class Decoder:
         fresh.data, fresh.grad = tensor.to(fresh.device), value["grad"]
         return fresh
 
+    def _dictionary(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
+        keys = self._items(value["keys"], None, path)
+        old = fresh if isinstance(fresh, dict) else {}
+        pairs = zip(keys, value["values"], strict=True)
+        made: Any = {key: self.decode(item, old.get(key), f"{path}[{key!r}]") for key, item in pairs}
+        cls = DICTIONARIES[value["class"]]
+        if cls is defaultdict:
+            theirs = getattr(fresh, "default_factory", None)
+            made = defaultdict(FACTORIES.get(value["factory"], theirs), made)
+            if theirs is not made.default_factory:
+                return made
+        return self._filled(fresh, cls, made)
+
+    def _class(self, value: dict[str, Any], base: type = object) -> Any:
+        cls = BAGS.get(value["class"]) or self._home.find_class(value["class"], base)
+        if cls is None:
+            raise Unsavable(f"the learner's files have no class {value['class']}")
+        return cls
+
     def _object(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
-        cls: Any = self._home.find(value["class"]) or BAGS[value["class"]]
+        cls = self._class(value)
         result = fresh if type(fresh) is cls and self._claimed(fresh) else cls.__new__(cls)
         for name, field in value["fields"].items():
             decoded = self.decode(field, getattr(fresh, name, None), f"{path}.{name}")

@@ -74,12 +74,19 @@ class Home:
                 ]
 
     def find(self, name: str) -> Any:
-        """What has this name, "module:qualified name", there; None where nothing has."""
+        """What has this name, "module:name", there; None where nothing has."""
+        module, _, simple = name.partition(":")
+        return vars(self.modules[module]).get(simple) if module in self.modules else None
+
+    def find_class(self, name: str, base: type) -> Any:
+        """The class of this name, "module:qualified name", written there; None where no `base` has it."""
         module, _, qualified = name.partition(":")
         try:
-            return operator.attrgetter(qualified)(self.modules.get(module))
-        except AttributeError:
+            found = operator.attrgetter(qualified)(self.modules[module])
+        except (AttributeError, KeyError):
             return None
+        # Nothing else: a file could name what runs a program.
+        return found if isinstance(found, type) and issubclass(found, base) and _name(found) == name else None
 
     def names(self) -> dict[int, str]:
         """Of all objects that the files themselves have a name for, by id, that name."""
@@ -91,8 +98,11 @@ class Home:
 
     def class_name(self, cls: type) -> str | None:
         """The name of a class that the files have, None of others."""
-        name = f"{cls.__module__}:{cls.__qualname__}"
-        return name if self.find(name) is cls else None
+        return _name(cls) if self.find_class(_name(cls), object) is cls else None
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _is_own(name: str) -> bool:
