@@ -20,10 +20,9 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 import numpy
@@ -105,11 +104,11 @@ def main(argv: list[str], place: Place | None = None) -> None:
     continuum = Continuum(sizes, args)
     # On more threads PyTorch may add in another order: your own learner has them where they are asked for.
     torch.set_num_threads(args.threads or 1)
+    start, asked = generators(), copy.deepcopy(args)
     learner = importlib.import_module(f"model.{args.model}")
     if not hasattr(learner, "Net"):
         raise OptionError(f"--model {args.model}: model/{args.model}.py has no class Net")
-    twin = twin_of(learner, tasks, args)
-    net = built(learner, tasks, args)
+    net = built(learner.Net, tasks, args)
     if engine.held_by(net):
         torch.set_num_threads(engine.torch_threads(args))
     files = ResultFiles(place.save_path or args.save_path, args.model, args.data_file)
@@ -119,7 +118,10 @@ def main(argv: list[str], place: Place | None = None) -> None:
     for note in filter(None, (tasks.note, engine.note(net))):
         say(note)
 
-    proof = None if ours or args.checkpoint_every == 0 else Proof(net, twin)
+    proof = None
+    if not ours and checkpoint.every != 0:
+        with aside(start):
+            proof = Proof(net, lambda cls: built(cls, tasks, asked))
     keep = keeper(checkpoint, net, proof)
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, keep, place)
@@ -191,26 +193,23 @@ def evaluate(net: torch.nn.Module, evaluation: Evaluation, life: Life) -> None:
         raise Diverged(f"after example {life.examples}: {error}; try a smaller --lr") from error
 
 
-def built(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
+def built(cls: type[torch.nn.Module], tasks: data.DataSet, args: Namespace) -> torch.nn.Module:
     """A new learner, where args.cuda asks for it."""
-    net = learner.Net(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
+    net = cls(tasks.n_inputs, tasks.n_outputs, len(tasks), args)
     return net.cuda() if args.cuda else net
 
 
-def twin_of(learner: ModuleType, tasks: data.DataSet, args: Namespace) -> Callable[[], torch.nn.Module]:
-    """What builds a learner again as it is to be built now, in silence, and leaves the generators alone."""
-    start, asked = generators(), copy.deepcopy(args)
-
-    def twin() -> torch.nn.Module:
-        now = generators()
-        set_generators(start)
-        try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                return built(learner, tasks, asked)
-        finally:
-            set_generators(now)
-
-    return twin
+@contextlib.contextmanager
+def aside(start: dict[str, Any]) -> Iterator[None]:
+    """What is done in it leaves the run as it is: the generators, set to `start`, and PyTorch's threads."""
+    now, threads = generators(), torch.get_num_threads()
+    set_generators(start)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        set_generators(now)
+        torch.set_num_threads(threads)
 
 
 def keeper(checkpoint: Checkpoint, net: torch.nn.Module, proof: Proof | None) -> Callable[[Life, bool], None]:

@@ -187,7 +187,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(small_data, tmp_p
         path = interrupted(argv, tmp_path, patch)
     capsys.readouterr()
     assert main.run([*argv, "--resume", "yes"]) == 2
-    assert capsys.readouterr().err.startswith(f"main.py: {path}: the learner had other parameters")
+    assert capsys.readouterr().err.startswith(f"main.py: {path}: the learner's ")
     assert [file.suffix for file in tmp_path.iterdir()] == [".checkpoint"]
 
 

@@ -150,18 +150,14 @@ def test_an_attribute_for_each_in_turn_is_not_mixed_up() -> None:
         through_a_file(in_turn(1, True), in_turn(0, True))
 
 
-@pytest.mark.parametrize("grown", ["group", "class"])
-def test_another_optimiser_is_not_mixed_up(grown: str) -> None:
+def test_another_optimiser_is_not_mixed_up() -> None:
     def built() -> Any:
         net = Net()
         net.optimiser = torch.optim.SGD([net.net.weight], 0.1)
         return net
 
     net = built()
-    if grown == "group":
-        net.optimiser.add_param_group({"params": [net.net.bias]})
-    else:
-        net.optimiser = torch.optim.Adam([net.net.weight], 0.1)
+    net.optimiser = torch.optim.Adam([net.net.weight], 0.1)
     with pytest.raises(Unsavable, match="the learner's optimiser was another one by then"):
         through_a_file(net, built())
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from .decoder import Decoder
 from .encoder import capture
-from .kinds import Unsavable
+from .kinds import Home, Unsavable
 from .proof import Proof
 
 __all__ = ["Proof", "Unsavable", "capture", "restore"]
@@ -20,4 +20,4 @@ def restore(net: nn.Module, state: dict[str, Any]) -> None:
     Raises:
         Unsavable: the learner had other parameters by then, or made what cannot be made again.
     """
-    Decoder(net).module(net, state, "")
+    Decoder(net, Home.of(net)).module(net, state, "")

@@ -12,9 +12,20 @@ import numpy
 import torch
 from torch import nn
 
-from .kinds import BAGS, DICTIONARIES, FACTORIES, TAG, Home, Unsavable, joined, trained
+from .kinds import (
+    BAGS,
+    DICTIONARIES,
+    FACTORIES,
+    TAG,
+    Home,
+    Unsavable,
+    attributes_of,
+    fields_of,
+    joined,
+    marks_of,
+    trained,
+)
 
-GROWN = "the learner had other parameters by then than when it was built"
 BITS = {name: getattr(numpy.random, name) for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")}
 """NumPy's sources of random bits, by the names that their states have."""
 
@@ -30,10 +41,9 @@ class Decoder:
     hold on to it.
     """
 
-    def __init__(self, net: nn.Module, others: Container[int] = ()) -> None:
-        """`others`: ids of objects that are another learner's, not to be written to."""
-        self._others = others
-        self._net, self._home = net, Home(net)
+    def __init__(self, net: nn.Module, home: Home, others: Container[int] = ()) -> None:
+        """`home`: the learner's files; `others`: ids of what is another learner's, not to be written to."""
+        self._net, self._home, self._others = net, home, others
         self._names = self._home.names()
         self._parameters = list(net.parameters())
         self._done: dict[int, Any] = {}
@@ -46,7 +56,7 @@ class Decoder:
         Raises:
             Unsavable: it had other parameters by then, or made what cannot be made again.
         """
-        saved = state["parameters"]
+        saved, there = state["parameters"], nn.Module.state_dict(module)
         try:
             known = dict(module.named_buffers())
             for name, buffer in state["buffers"].items():
@@ -55,14 +65,29 @@ class Decoder:
                 else:  # Registered as the learner went.
                     at, _, leaf = name.rpartition(".")
                     module.get_submodule(at).register_buffer(leaf, buffer, persistent=name in saved)
-            module.load_state_dict(saved)
+            for name in known.keys() - state["buffers"].keys():
+                at, _, leaf = name.rpartition(".")
+                delattr(module.get_submodule(at), leaf)
+            # Not the learner's own, which may be about a part of it.
+            nn.Module.load_state_dict(module, saved)
             for name, parameter in module.named_parameters():
                 parameter.requires_grad_(name in state["learned"])
                 parameter.grad = state["gradients"].get(name)
             parts = {at: module.get_submodule(at) for at in state["attributes"]}
         except (AttributeError, RuntimeError) as error:
-            raise Unsavable(GROWN) from error
+            shapes = [{(n, getattr(p, "shape", None)) for n, p in of.items()} for of in (saved, there)]
+            name = min((joined(path, name) for name, _ in shapes[0] ^ shapes[1]), default="network")
+            raise Unsavable(f"the learner's {name} came, went or changed as it learned") from error
+        for name, parameter in module.named_parameters():
+            marks = state["marks"].get(name, {})
+            for mark in marks_of(parameter).keys() - marks.keys():
+                delattr(parameter, mark)
+            for mark, value in marks.items():
+                fresh = getattr(parameter, mark, None)
+                setattr(parameter, mark, self.decode(value, fresh, joined(joined(path, name), mark)))
         for at, part in parts.items():
+            for name in attributes_of(part).keys() - state["attributes"][at].keys():
+                delattr(part, name)
             for name, value in state["attributes"][at].items():
                 fresh = vars(part).get(name)
                 decoded = self.decode(value, fresh, joined(joined(path, at), name))
@@ -155,12 +180,7 @@ class Decoder:
                 self.module(self._only(fresh, path), value, path)
                 return fresh
             case "state_dict":
-                if trained(self._only(fresh, path), self._parameters) != value["of"]:
-                    raise _another(path)
-                fresh.load_state_dict(self.decode(value["state"], None, path))
-                if value["defaults"] is not None:
-                    fresh.defaults = self.decode(value["defaults"], None, path)
-                return fresh
+                return self._stateful(value, self._only(fresh, path), path)
             case "enum":
                 return self._class(value, enum.Enum)(self.decode(value["value"], None, path))
             case "named tuple":
@@ -203,6 +223,21 @@ class Decoder:
         fresh.data, fresh.grad = tensor.to(fresh.device), value["grad"]
         return fresh
 
+    def _stateful(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
+        cls, groups = value["of"]
+        here = type(fresh).__qualname__ == cls and hasattr(fresh, "param_groups") == bool(groups)
+        if here and trained(fresh, self._parameters) != value["of"] and min(map(min, groups)) >= 0:
+            # Groups came as it learned, of parameters that the learner was built with.
+            fresh.param_groups.clear()
+            for group in groups:
+                fresh.add_param_group({"params": [self._parameters[i] for i in group]})
+        if trained(fresh, self._parameters) != value["of"]:
+            raise _another(path)
+        fresh.load_state_dict(self.decode(value["state"], None, path))
+        if value["defaults"] is not None:
+            fresh.defaults = self.decode(value["defaults"], None, path)
+        return fresh
+
     def _dictionary(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
         keys = self._items(value["keys"], None, path)
         old = fresh if isinstance(fresh, dict) else {}
@@ -225,6 +260,8 @@ class Decoder:
     def _object(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
         cls = self._class(value)
         result = fresh if type(fresh) is cls and self._claimed(fresh) else cls.__new__(cls)
+        for name in fields_of(result).keys() - value["fields"].keys():
+            delattr(result, name)
         for name, field in value["fields"].items():
             decoded = self.decode(field, getattr(fresh, name, None), f"{path}.{name}")
             object.__setattr__(result, name, decoded)  # Frozen ones too.

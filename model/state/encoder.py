@@ -21,19 +21,21 @@ import numpy
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
 
 from ..engine import Engine, Weights
 from .kinds import (
     BAGS,
     DICTIONARIES,
     FACTORIES,
-    OF_MODULES,
     TAG,
     Home,
     Unsavable,
+    attributes_of,
     computed,
     fields_of,
     joined,
+    marks_of,
     trained,
 )
 
@@ -46,22 +48,9 @@ CONSTANT = (
     *(types.MethodDescriptorType, types.WrapperDescriptorType, weakref.ReferenceType),
     *(numpy.ufunc, functools.partial, type(functools.cache(len)), operator.attrgetter, operator.itemgetter),
     *(range, slice, re.Pattern, PurePath, datetime.date, datetime.time, datetime.timedelta),
-    *(logging.Logger, io.IOBase, type(threading.Lock()), type(threading.RLock()), Weights),
+    *(RemovableHandle, logging.Logger, io.IOBase, type(threading.Lock()), type(threading.RLock()), Weights),
 )
 """What counts as the same in every learner built alike, or is a view of its parameters."""
-
-
-def attributes_of(module: nn.Module) -> dict[str, Any]:
-    """What was set on a module, parameters, buffers and modules aside."""
-    values = {name: value for name, value in vars(module).items() if name not in OF_MODULES}
-    if not type(module).__module__.startswith("torch."):
-        return values
-    # What PyTorch's own modules keep for themselves follows from their parameters.
-    return {
-        name: value
-        for name, value in values.items()
-        if not (name.startswith("_") or type(value).__module__.startswith("torch.") or computed(value))
-    }
 
 
 def _other(kind: str, path: str) -> Unsavable:
@@ -75,7 +64,7 @@ class Encoder:
         for name, part in (*net.named_parameters(), *net.named_buffers()):
             if is_lazy(part):
                 raise Unsavable(f"the learner's {name} has no shape yet")
-        self._home = Home(net)
+        self._home = Home.of(net)
         self._names = self._home.names()
         self._parts = {id(part): name for name, part in net.named_modules()}
         self._parameters = list(net.parameters())
@@ -86,9 +75,15 @@ class Encoder:
     def module(self, module: nn.Module, path: str) -> dict[str, Any]:
         """The learner itself, or another module."""
         return {
-            "parameters": module.state_dict(),
+            # Not the learner's own, which may be about a part of it.
+            "parameters": nn.Module.state_dict(module),
             "learned": [name for name, p in module.named_parameters() if p.requires_grad],
             "gradients": {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
+            "marks": {
+                name: self._fields(marks_of(p), joined(path, name))
+                for name, p in module.named_parameters()
+                if marks_of(p)
+            },
             "buffers": dict(module.named_buffers()),
             "attributes": {
                 at: self._fields(attributes_of(part), joined(path, at)) for at, part in module.named_modules()
@@ -195,7 +190,7 @@ class Encoder:
                 "defaults": defaults,
             }
         cls = type(value)
-        name = self._home.class_name(cls)
+        name = self._home.own_name(cls)
         if name and isinstance(value, enum.Enum):
             return {TAG: "enum", "class": name, "value": self.encode(value.value, path)}
         if name and isinstance(value, tuple) and hasattr(value, "_fields"):

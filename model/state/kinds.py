@@ -42,6 +42,24 @@ def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def attributes_of(module: nn.Module) -> dict[str, Any]:
+    """What was set on a module, parameters, buffers and modules aside."""
+    values = {name: value for name, value in vars(module).items() if name not in OF_MODULES}
+    if not type(module).__module__.startswith("torch."):
+        return values
+    # What PyTorch's own modules keep for themselves follows from their parameters.
+    return {
+        name: value
+        for name, value in values.items()
+        if not (name.startswith("_") or type(value).__module__.startswith("torch.") or computed(value))
+    }
+
+
+def marks_of(parameter: nn.Parameter) -> dict[str, Any]:
+    """What was set on a parameter, but for what compilers set."""
+    return {name: value for name, value in vars(parameter).items() if not name.startswith("_")}
+
+
 def fields_of(value: object) -> dict[str, Any]:
     """An object's attributes, in its dictionary or in slots."""
     slots = [
@@ -60,18 +78,24 @@ class Home:
         modules: what they are once they are imported, by name.
     """
 
-    def __init__(self, net: nn.Module) -> None:
-        self.modules: dict[str, types.ModuleType] = {}
+    def __init__(self, modules: dict[str, types.ModuleType]) -> None:
+        self.modules = modules
+
+    @staticmethod
+    def of(net: nn.Module) -> Home:
+        """A learner's, its class's file first."""
+        modules: dict[str, types.ModuleType] = {}
         waiting = [type(net).__module__]
         while waiting:
             name = waiting.pop()
-            if name in sys.modules and name not in self.modules and (not self.modules or _is_own(name)):
-                self.modules[name] = sys.modules[name]
+            if name in sys.modules and name not in modules and (not modules or _is_own(name)):
+                modules[name] = sys.modules[name]
                 values = vars(sys.modules[name]).values()
                 waiting += [
                     str(getattr(v, "__name__" if isinstance(v, types.ModuleType) else "__module__", ""))
                     for v in values
                 ]
+        return Home(modules)
 
     def find(self, name: str) -> Any:
         """What has this name, "module:name", there; None where nothing has."""
@@ -86,7 +110,11 @@ class Home:
         except (AttributeError, KeyError):
             return None
         # Nothing else: a file could name what runs a program.
-        return found if isinstance(found, type) and issubclass(found, base) and _name(found) == name else None
+        return (
+            found
+            if isinstance(found, type) and issubclass(found, base) and class_name(found) == name
+            else None
+        )
 
     def names(self) -> dict[int, str]:
         """Of all objects that the files themselves have a name for, by id, that name."""
@@ -96,12 +124,13 @@ class Home:
             for name, value in vars(module).items()
         }
 
-    def class_name(self, cls: type) -> str | None:
+    def own_name(self, cls: type) -> str | None:
         """The name of a class that the files have, None of others."""
-        return _name(cls) if self.find_class(_name(cls), object) is cls else None
+        return class_name(cls) if self.find_class(class_name(cls), object) is cls else None
 
 
-def _name(cls: type) -> str:
+def class_name(cls: type) -> str:
+    """By which a class can be found."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 

@@ -16,6 +16,7 @@ import numpy
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
 
 from ..engine import NativeEngine, TorchEngine
 from ..engine.sparse import SparseRows
@@ -106,6 +107,12 @@ def _(value: numpy.ndarray) -> Look:
 
 
 @look.register
+def _(value: RemovableHandle) -> Look:
+    hooks = list(value.hooks_dict_ref() or ())
+    return hooks.index(value.id) if value.id in hooks else None, []
+
+
+@look.register
 def _(value: types.SimpleNamespace) -> Look:
     return None, _attributes(vars(value))
 
@@ -141,8 +148,7 @@ def _(value: types.FunctionType) -> Look:
         return value.__qualname__, []
     cells = dict(zip(value.__code__.co_freevars, value.__closure__ or (), strict=True))
     held = {"defaults": value.__defaults__, "kwdefaults": value.__kwdefaults__, **vars(value), **cells}
-    # Functions that one definition made have one code.
-    return id(value.__code__), _attributes(held)
+    return value.__code__, _attributes(held)
 
 
 @look.register

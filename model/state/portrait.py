@@ -64,6 +64,7 @@ class Portrait:
         # All are kept, so that no id and no memory is used twice.
         self._numbers: dict[int, int] = {id(stop): 0}
         self._in_memory: list[tuple[str, torch.Tensor | numpy.ndarray]] = []
+        self._integers: list[tuple[str, int]] = []
         self._sets: list[tuple[str, Iterable[Any]]] = []
         waiting: list[Line] = [("", root)]
         while waiting:
@@ -71,11 +72,15 @@ class Portrait:
             waiting += [(path + name, part) for name, part in reversed(self._parts(path, value))]
         self.lines += [(path, sorted(map(self._mark, items))) for path, items in self._sets]
         self.lines += _shared(self._in_memory)
+        # An object's id is another one in another process: unlike anything.
+        self.lines += [(path, object() if i in self.objects else "") for path, i in self._integers]
 
     def _parts(self, path: str, value: Any) -> list[Line]:
         """Write down what a value is, and hand back what it holds."""
         met = id(value) in self._numbers
         self.lines.append((path, self._mark(value)))
+        if type(value) is int and value > 2**16:
+            self._integers.append((path, value))
         if met or isinstance(value, VALUES):
             return []
         if isinstance(value, set | frozenset):

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import surroundings
 from .decoder import Decoder
 from .encoder import capture
-from .kinds import Home, Unsavable
+from .kinds import Home, Unsavable, class_name
 from .portrait import Portrait, difference
+from .surroundings import beside, imported_again
 
 
 class Proof:
@@ -23,20 +23,20 @@ class Proof:
     that was given one.
     """
 
-    def __init__(self, net: nn.Module, build: Callable[[], nn.Module]) -> None:
-        """Of a new learner, and what makes another: once, and now, as it may write files, say.
+    def __init__(self, net: nn.Module, build: Callable[[type[nn.Module]], nn.Module]) -> None:
+        """Of a new learner, and what makes a twin of it from its class.
 
-        What it changes under global names and on classes is put back.
+        That is called once, and now, as learners may write files when they are built. The class is of the
+        learner's files imported again: what they keep beside a learner is the twin's own.
         """
-        self._net, self._home = net, Home(net)
-        self._around = surroundings.portrait(net, self._home)
-        before = surroundings.Surroundings(self._home)
+        self._net, self._home = net, Home.of(net)
+        self._twin: nn.Module | Unsavable
         try:
-            self._twin: nn.Module | Unsavable = build()
+            with imported_again(self._home) as again:
+                self._twin_home = again
+                self._twin = build(again.find_class(class_name(type(net)), nn.Module))
         except Exception as error:  # Of the learner's own.
             self._twin = _failed(error)
-        finally:
-            before.put_back()
 
     def capture(self) -> dict[str, Any]:
         """The learner's state as it is now.
@@ -55,22 +55,18 @@ class Proof:
 
     def _check(self, state: dict[str, Any]) -> None:
         """See to it that this state, by way of a file, makes the twin what the learner is."""
-        changed = difference(self._around, surroundings.portrait(self._net, self._home))
-        if changed is not None:
-            raise Unsavable(f"{changed[1:]} changed, which is not the learner's own")
         if isinstance(self._twin, Unsavable):
             raise self._twin
+        changed = difference(beside(self._net, self._home), beside(self._twin, self._twin_home))
+        if changed is not None:
+            raise Unsavable(f"{changed[1:]} changed, which is not the learner's own")
         mine = Portrait(self._net, self._home)
-        theirs = Portrait(self._twin, self._home).objects
-        for part in (mine.objects[key] for key in theirs.keys() & mine.objects.keys()):
-            if isinstance(part, nn.Module) or hasattr(type(part), "load_state_dict"):
-                kind = type(part).__name__
-                raise Unsavable(f"learners built alike share a {kind}, which a checkpoint cannot hold")
         file = io.BytesIO()
         torch.save(state, file)
         file.seek(0)
-        Decoder(self._twin, mine.objects).module(self._twin, torch.load(file, weights_only=True), "")
-        where = difference(mine, Portrait(self._twin, self._home))
+        decoder = Decoder(self._twin, self._twin_home, mine.objects)
+        decoder.module(self._twin, torch.load(file, weights_only=True), "")
+        where = difference(mine, Portrait(self._twin, self._twin_home))
         if where is not None:
             named = f"learner's {where[1:]}" if where else "learner"
             raise Unsavable(f"the {named} would not come back as it is")
