@@ -202,6 +202,10 @@ BACK: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
         lambda net: set_on(net, recent=deque(maxlen=2), labels=set()),
         lambda net: (net.recent.extend([1, 2, 3]), net.labels.update([4, "five", 6])),
     ),
+    "set that grew": (
+        lambda net: set_on(net, seen=set()),
+        lambda net: [net.seen.__ior__(set(labels)) for labels in ([2, 4], [8, 3], [4])],
+    ),
     "parameters in a set": (lambda net: set_on(net, trained=set(net.parameters())), nothing),
     "what is set on a parameter": (
         nothing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 import random
 from collections import defaultdict, deque
 from collections.abc import Container
@@ -140,7 +141,7 @@ class Decoder:
             case "tuple":
                 return tuple(self._items(value["items"], fresh, path))
             case "set":
-                return self._filled(fresh, set, self._items(value["items"], None, path))
+                return self._set(self._items(value["items"], None, path), fresh)
             case "global":
                 return self._there(self._home.find(value["name"]), path)
             case "frozenset":
@@ -222,6 +223,17 @@ class Decoder:
         # Not copied: what shares its memory still does.
         fresh.data, fresh.grad = tensor.to(fresh.device), value["grad"]
         return fresh
+
+    def _set(self, items: list[Any], fresh: Any) -> set[Any]:
+        """Of these items in this order, if it can be had: that hangs on how a set grew to its size."""
+        made = self._instead(fresh, set())
+        for again in range(min(len(items), 32) + 1):
+            made.clear()
+            made.update(items)
+            made |= set(items[:again])
+            if all(map(operator.is_, made, items)):
+                break
+        return made
 
     def _stateful(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
         cls, groups = value["of"]
