@@ -27,5 +27,6 @@ class Net(Learner):
                 before = weights.snapshot()
                 self.engine.sgd(*self.memory.batch(current, drawn))
                 weights.interpolate(before, self.beta)  # within-batch meta-update
+                del before  # The next one then lies in the same memory, which the caches still have.
             weights.interpolate(start, self.gamma)  # across-batch meta-update
             self.memory.add(x_i, y_i, t)

@@ -27,4 +27,5 @@ class Net(Learner):
                 before = weights.snapshot()
                 self.engine.sgd(*self.memory.batch(drawn, current))
                 weights.interpolate(before, self.gamma)
+                del before  # The next one then lies in the same memory, which the caches still have.
             self.memory.add(x_i, y_i, t)
