@@ -121,7 +121,7 @@ def main(argv: list[str], place: Place | None = None) -> None:
     proof = None
     if not ours and checkpoint.every != 0:
         with aside(start):
-            proof = Proof(net, lambda cls: built(cls, tasks, asked))
+            proof = Proof(net, learner.__name__, lambda again: built(again.Net, tasks, asked))
     keep = keeper(checkpoint, net, proof)
     life = resumed(net, checkpoint) if args.resume else Life()
     life_experience(net, continuum, tasks, args, life, keep, place)

@@ -222,6 +222,17 @@ def test_a_learner_of_ones_own_goes_on(small_data, tmp_path, monkeypatch, plugin
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["from .online import Net", "from .online import Net as Base\n\ndef Net(*args): return Base(*args)"],
+)
+def test_a_learner_from_elsewhere_goes_on(said, small_data, tmp_path, monkeypatch, plugin, capsys):
+    argv = [*options("online", "auto", small_data, tmp_path), "--model", plugin(said)]
+    interrupted(argv, tmp_path, monkeypatch)
+    main.main([*argv, "--resume", "yes"])
+    assert "no more checkpoints" not in capsys.readouterr().err
+
+
 def test_a_learner_that_would_not_come_back_is_told_and_goes_on(small_data, tmp_path, plugin, capsys):
     model = plugin(OWN.replace("LAST", "self.last = self.net(x).sum()"))
     assert main.run([*options("online", "auto", small_data, tmp_path), "--model", model]) == 0

@@ -98,7 +98,7 @@ def proven(cases: str, case: str) -> None:
     torch.manual_seed(0)
     made, learn = globals()[cases][case][:2]
     net = Net(made)
-    proof = Proof(net, lambda cls: cls(vars(cls)["__init__"].__globals__[cases][case][0]))
+    proof = Proof(net, __name__, lambda again: again.Net(getattr(again, cases)[case][0]))
     learn(net)
     proof.capture()
 
@@ -350,11 +350,11 @@ def test_ours_come_back(model: str, engine: str) -> None:
     )
     args = parse(f"{words} --n_memories 3 --memory_strength 0.5".split())
 
-    def build(cls: Any) -> Any:
-        return cls(6, 4, 3, args)
+    def build(module: Any) -> Any:
+        return module.Net(6, 4, 3, args)
 
-    net = build(importlib.import_module(f"model.{model}").Net)
-    proof = Proof(net, build)
+    net = build(importlib.import_module(f"model.{model}"))
+    proof = Proof(net, f"model.{model}", build)
     proof.capture()
     for i in range(12):
         net.observe(torch.rand(1, 6), i // 4, torch.tensor([i % 4]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from .decoder import Decoder
 from .encoder import capture
-from .kinds import Home, Unsavable, class_name
+from .kinds import Home, Unsavable
 from .portrait import Portrait, difference
 from .surroundings import beside, imported_again
 
@@ -23,18 +24,17 @@ class Proof:
     that was given one.
     """
 
-    def __init__(self, net: nn.Module, build: Callable[[type[nn.Module]], nn.Module]) -> None:
-        """Of a new learner, and what makes a twin of it from its class.
+    def __init__(self, net: nn.Module, file: str, build: Callable[[types.ModuleType], nn.Module]) -> None:
+        """Of a new learner, the name of its file, and what makes a twin of it from that file.
 
-        That is called once, and now, as learners may write files when they are built. The class is of the
-        learner's files imported again: what they keep beside a learner is the twin's own.
+        The file is imported again, and others of the checkout with it: what they keep beside a learner is the
+        twin's own. It is built once, and now, as learners may write files when they are built.
         """
         self._net, self._home = net, Home.of(net)
         self._twin: nn.Module | Unsavable
         try:
-            with imported_again(self._home) as again:
-                self._twin_home = again
-                self._twin = build(again.find_class(class_name(type(net)), nn.Module))
+            with imported_again(file, self._home) as (module, self._twin_home):
+                self._twin = build(module)
         except Exception as error:  # Of the learner's own.
             self._twin = _failed(error)
 

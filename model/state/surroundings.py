@@ -27,12 +27,16 @@ def beside(net: nn.Module, home: Home) -> Portrait:
 
 
 @contextmanager
-def imported_again(home: Home) -> Iterator[Home]:
-    """For a while, a learner's files as another process would import them: with global names of their own."""
-    first = {name: sys.modules.pop(name) for name in home.modules}
+def imported_again(file: str, home: Home) -> Iterator[tuple[types.ModuleType, Home]]:
+    """For a while, a learner's files as another process would import them: with global names of their own.
+
+    Args:
+        file: the name of the one to import, which the others come with.
+    """
+    first = {name: sys.modules.pop(name) for name in {file, *home.modules}}
     try:
-        importlib.import_module(next(iter(first)))
-        yield Home({name: sys.modules[name] for name in first if name in sys.modules})
+        module = importlib.import_module(file)
+        yield module, Home({name: sys.modules[name] for name in home.modules if name in sys.modules})
     finally:
         sys.modules.update(first)
         for name, module in first.items():
