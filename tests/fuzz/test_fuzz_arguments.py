@@ -61,7 +61,7 @@ PLACES = st.sampled_from(
         "{case}/a\nb",
         "{case}/\udcff",
         "{case}/nul\x00",
-        "{case}/new/../../new",
+        "{case}/new/deep/../../new",
         "x" * 5000,
     )
     + (
