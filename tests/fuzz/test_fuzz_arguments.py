@@ -129,7 +129,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 def prepare(folder: Path) -> None:
     """Data sets of one and two tasks, under the default name too, and what is no data set."""
     data = folder / "data"
-    data.mkdir()
+    data.mkdir(parents=True)
     x = torch.linspace(0, 1, 24).reshape(6, 4)
     y = torch.arange(6) % 3
     for name, n_tasks in (
@@ -154,11 +154,12 @@ def prepare(folder: Path) -> None:
 @cases(0.32)
 @given(argv=command_lines())
 def test_arguments(argv: list[str], worker: Worker) -> None:
-    with case_folder(prepare) as case:
-        folder = Path(case)
-        before = files(folder)
-        outcome = worker.run(folder, "run_main", [word.replace("{case}", case) for word in argv])
-        worker.counts["arguments", judged(outcome, before, files(folder))] += 1
+    # Two levels down, so that results in ../.. are found too.
+    with case_folder(lambda outer: prepare(outer / "two" / "down")) as outer:
+        folder = Path(outer, "two", "down")
+        before = files(Path(outer))
+        outcome = worker.run(folder, "run_main", [word.replace("{case}", str(folder)) for word in argv])
+        worker.counts["arguments", judged(outcome, before, files(Path(outer)))] += 1
 
 
 @cases(0.03)
