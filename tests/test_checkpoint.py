@@ -233,6 +233,58 @@ def test_a_learner_from_elsewhere_goes_on(said, small_data, tmp_path, monkeypatc
     assert "no more checkpoints" not in capsys.readouterr().err
 
 
+EXTRA = """
+import torch
+from .common import MLP
+from HELPER import Counter
+
+class Sub(torch.nn.Module):
+    steps = 0
+    def get_extra_state(self):
+        return {"steps": self.steps}
+    def set_extra_state(self, state):
+        self.steps = state["steps"]
+
+class Net(torch.nn.Module):
+    def __init__(self, n_inputs, n_outputs, n_tasks, args):
+        super().__init__()
+        self.net, self.sub, self.seen = MLP([n_inputs, 5, n_outputs]), Sub(), Counter()
+        self.opt = torch.optim.SGD(self.parameters(), args.lr)
+    def forward(self, x, t):
+        return self.net(x)
+    def observe(self, x, t, y):
+        self.sub.steps += 1
+        self.seen.n += len(x)
+        self.opt.zero_grad()
+        torch.nn.functional.cross_entropy(self(x, t), y).div(self.sub.steps + self.seen.n).backward()
+        self.opt.step()
+"""
+
+
+@pytest.fixture
+def helper():
+    """A file beside model/, from which a learner takes a class."""
+    path = ROOT / f"zz_test_helper_{os.getpid()}.py"
+    path.write_text("class Counter:\n    def __init__(self):\n        self.n = 0\n")
+    yield path.stem
+    path.unlink()
+    sys.modules.pop(path.stem, None)
+
+
+def test_helpers_and_extra_states_of_modules_go_on(small_data, tmp_path, monkeypatch, plugin, helper, capsys):
+    argv = [
+        *options("online", "torch", small_data, tmp_path / "cut"),
+        *("--model", plugin(EXTRA.replace("HELPER", helper))),
+    ]
+    interrupted(argv, tmp_path / "cut", monkeypatch)
+    main.main([*argv, "--resume", "yes"])
+    main.main([*argv, "--save_path", str(tmp_path / "whole")])
+    (cut, whole) = (torch.load(next(path.glob("*.pt"))) for path in (tmp_path / "cut", tmp_path / "whole"))
+    assert cut[2]["sub._extra_state"] == whole[2]["sub._extra_state"] != {"steps": 0}
+    assert torch.equal(cut[1], whole[1])
+    assert "no more checkpoints" not in capsys.readouterr().err
+
+
 def test_a_learner_that_would_not_come_back_is_told_and_goes_on(small_data, tmp_path, plugin, capsys):
     model = plugin(OWN.replace("LAST", "self.last = self.net(x).sum()"))
     assert main.run([*options("online", "auto", small_data, tmp_path), "--model", model]) == 0
