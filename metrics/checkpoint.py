@@ -49,10 +49,10 @@ class Checkpoint:
             saved = dict(opened(self.path))
             run, content = saved["run"], saved["content"].numpy().tobytes()
             ours = type(run) is str and run == self._run
-            if ours and hashlib.sha256(content).hexdigest() != saved["sha256"]:
-                raise ValueError(NOT_WHOLE)
-            kept = torch.load(io.BytesIO(content), weights_only=True) if ours else ({}, {}, 0)
-            state, drawing, seen = kept
+            if ours:
+                if hashlib.sha256(content).hexdigest() != saved["sha256"]:
+                    raise ValueError(NOT_WHOLE)
+                state, drawing, seen = torch.load(io.BytesIO(content), weights_only=True)
         except Exception as error:  # A damaged or hostile file makes the unpickler raise nearly anything.
             reason = f"cannot be read: {error.strerror}" if isinstance(error, PermissionError) else NOT_WHOLE
             raise CheckpointError(f"{self.path}: {reason}") from error

@@ -7,21 +7,18 @@ of threads.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import torch
 
 from . import generator
+from .compiled import _native
 from .draws import in_turn
 from .sparse import Batch, SparseRows, TestSet, plain, pointer, sparse_images
 from .threads import drop, on_threads, queued
 from .torch_engine import Examples
 from .weights import Weights, padded
-
-with contextlib.suppress(ImportError):  # compiled.py says why it is not there, and that nothing here is used.
-    import model.engine._native as _native
 
 COLUMNS = 16384
 """Columns of a matrix of vectors that one call works on: what is added up does not depend on the threads."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch.utils.weak import WeakTensorKeyDictionary
 
-with contextlib.suppress(ImportError):  # compiled.py says why it is not there, and that nothing here is used.
-    import model.engine._native as _native
+from .compiled import _native
 
 
 class SparseRows:

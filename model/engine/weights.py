@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 
-from .compiled import unavailable
-
-with contextlib.suppress(ImportError):  # compiled.py says why it is not there, and that nothing here is used.
-    import model.engine._native as _native
+from .compiled import _native, unavailable
+from .sparse import plain
 
 LANE = 16
 """Floats in one 64-byte line: every row of a layer starts on such a boundary."""
@@ -91,5 +87,4 @@ class Weights:
 
 def _as_kernels_read(vector: torch.Tensor) -> bool:
     """Whether a vector lies as the kernels read one: float32, its lines aligned."""
-    here = vector.device.type == "cpu" and vector.dtype == torch.float32
-    return here and vector.is_contiguous() and vector.data_ptr() % 64 == 0
+    return vector.is_cpu and plain(vector, torch.float32) is vector and vector.data_ptr() % 64 == 0

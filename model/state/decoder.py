@@ -35,6 +35,14 @@ def _another(path: str) -> Unsavable:
     return Unsavable(f"the learner's {path} was another one by then than when it was built")
 
 
+def _unlike(saved: dict[str, Any], there: dict[str, Any]) -> str:
+    """The first name of what only one of two states has, or has in another shape."""
+    one, other = (
+        {(name, getattr(part, "shape", None)) for name, part in of.items()} for of in (saved, there)
+    )
+    return min((name for name, _ in one ^ other), default="network")
+
+
 class Decoder:
     """Makes a new learner what another one was.
 
@@ -76,11 +84,10 @@ class Decoder:
                 parameter.grad = state["gradients"].get(name)
             parts = {at: module.get_submodule(at) for at in state["attributes"]}
         except (AttributeError, RuntimeError) as error:
-            shapes = [{(n, getattr(p, "shape", None)) for n, p in of.items()} for of in (saved, there)]
-            name = min((joined(path, name) for name, _ in shapes[0] ^ shapes[1]), default="network")
+            name = joined(path, _unlike(saved, there))
             raise Unsavable(f"the learner's {name} came, went or changed as it learned") from error
         for name, parameter in module.named_parameters():
-            marks = state["marks"].get(name, {})
+            marks = state["marks"][name]
             for mark in marks_of(parameter).keys() - marks.keys():
                 delattr(parameter, mark)
             for mark, value in marks.items():
@@ -273,8 +280,8 @@ class Decoder:
         cls = self._class(value)
         result = fresh if type(fresh) is cls and self._claimed(fresh) else cls.__new__(cls)
         for name in fields_of(result).keys() - value["fields"].keys():
-            delattr(result, name)
+            object.__delattr__(result, name)  # Of frozen ones too.
         for name, field in value["fields"].items():
             decoded = self.decode(field, getattr(fresh, name, None), f"{path}.{name}")
-            object.__setattr__(result, name, decoded)  # Frozen ones too.
+            object.__setattr__(result, name, decoded)  # Of frozen ones too.
         return result

@@ -80,9 +80,7 @@ class Encoder:
             "learned": [name for name, p in module.named_parameters() if p.requires_grad],
             "gradients": {name: p.grad for name, p in module.named_parameters() if p.grad is not None},
             "marks": {
-                name: self._fields(marks_of(p), joined(path, name))
-                for name, p in module.named_parameters()
-                if marks_of(p)
+                name: self._fields(marks_of(p), joined(path, name)) for name, p in module.named_parameters()
             },
             "buffers": dict(module.named_buffers()),
             "attributes": {
