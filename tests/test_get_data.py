@@ -215,7 +215,10 @@ def test_404_and_built_instead(server: Server, tmp_path: Path, capsys: pytest.Ca
     built = files.read(tmp_path / "mnist_permutations.pt")
     assert torch.equal(built.train[1].x(slice(None)), tasks.BUILDERS[NAME]().train[1].x(slice(None)))
     output = capsys.readouterr()
-    assert output.err.count("404") == 2 and "building mnist_permutations.pt from MNIST instead" in output.err
+    assert (
+        output.err.count("answers 404 Not Found") == 2
+        and "building mnist_permutations.pt from MNIST instead" in output.err
+    )
     assert "mnist_manypermutations.pt: built from MNIST" in output.out
 
 
