@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from argparse import Namespace
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy
 import torch
 
 from .engine import Engine, Rows
-from .engine.draws import in_turn
+
+AT_ONCE = 10_000
+"""Entries of uniform draws that are made together, where there are as many."""
 
 
 class Reservoir:
@@ -28,7 +29,7 @@ class Reservoir:
         """Room for args.memories; a draw takes args.replay_batch_size of them, as args.replay_draws says."""
         self.age = 0
         self._capacity, self._replay_batch_size = args.memories, int(args.replay_batch_size)
-        self._draws = partial(in_turn, uniform_draw) if args.replay_draws == "uniform" else engine.draws
+        self._draws = uniform_draws if args.replay_draws == "uniform" else engine.draws
         self._x = engine.rows(n_inputs)
         self._x.put(0, torch.zeros(n_inputs))
         self._y = torch.zeros(1, dtype=torch.int64)
@@ -47,15 +48,15 @@ class Reservoir:
         return next(self.draws(1))
 
     def draws(self, times: int) -> Iterator[torch.Tensor]:
-        """Several replay batches, in turn: where it pays, the next are drawn while the last one is in use."""
+        """Several replay batches, in turn: where it pays, drawn together, or one while the last is in use."""
         for drawn in self._draws(len(self), min(self._replay_batch_size, len(self)), times):
-            yield drawn + 1
+            yield drawn.add_(1)
 
     def batch(self, *slots: torch.Tensor) -> tuple[Any, torch.Tensor]:
         """Inputs, in the form that the memory's engine reads, and labels of the examples at `slots`, in that
         order."""
         where = torch.cat(slots)
-        return self._x[where], self._y[where]
+        return self._x[where], self._y.index_select(0, where)
 
     def tasks(self, *slots: torch.Tensor) -> torch.Tensor:
         """Tasks of the examples at `slots`, int64 (B,)."""
@@ -85,14 +86,17 @@ class Reservoir:
         self._y[slot], self._t[slot] = y, t
 
 
-def uniform_draw(n: int, k: int) -> torch.Tensor:
-    """k of n entries, int64 (k,), distributed as the published draws are, at a cost free of n.
+def uniform_draws(n: int, k: int, times: int) -> Iterator[torch.Tensor]:
+    """Draws of k of n entries, each int64 (k,), distributed as the published ones are, at a cost free of n.
 
-    They are those of random.choices: each from a random.random(), of 27 and 26 bits of two words.
+    They are those of random.choices: each entry from a random.random(), of 27 and 26 bits of two words.
     """
-    words = numpy.frombuffer(random.randbytes(8 * k), "<u4")
-    below_one = ((words[::2] >> 5) * 2.0**26 + (words[1::2] >> 6)) * 2.0**-53
-    return torch.from_numpy((below_one * n).astype(numpy.int64))
+    at_once = max(AT_ONCE // max(k, 1), 1)
+    for made in range(0, times, at_once):
+        some = min(at_once, times - made)
+        words = numpy.frombuffer(random.randbytes(8 * k * some), "<u4")
+        below_one = ((words[::2] >> 5) * 2.0**26 + (words[1::2] >> 6)) * 2.0**-53
+        yield from torch.from_numpy((below_one * n).astype(numpy.int64)).view(some, k)
 
 
 class RingBuffer:

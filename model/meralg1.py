@@ -22,11 +22,9 @@ class Net(Learner):
         weights = self.weights
         for x_i, y_i in zip(x, y, strict=True):
             current = self.memory.hold(x_i, y_i, t)
-            start = weights.snapshot()
+            start, before = weights.snapshot(), weights.snapshot()
             for drawn in self.memory.draws(self.batches_per_example):
-                before = weights.snapshot()
                 self.engine.sgd(*self.memory.batch(current, drawn))
-                weights.interpolate(before, self.beta)  # within-batch meta-update
-                del before  # The next one then lies in the same memory, which the caches still have.
+                weights.interpolate(before, self.beta, renew=True)  # within-batch meta-update
             weights.interpolate(start, self.gamma)  # across-batch meta-update
             self.memory.add(x_i, y_i, t)

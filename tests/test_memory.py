@@ -9,7 +9,7 @@ import torch
 
 from model.common import MLP, on_engine
 from model.engine.draws import shuffle_draw
-from model.memory import Reservoir, RingBuffer, uniform_draw
+from model.memory import Reservoir, RingBuffer, uniform_draws
 
 
 def on(engine):
@@ -108,12 +108,14 @@ def test_a_draw_takes_no_more_than_there_is(engine, replay_draws):
         assert all(1 <= slot <= len(memory) for slot in slots)
 
 
-@pytest.mark.parametrize(("n", "k"), [(1, 1), (7, 3), (5120, 100), (1_000_000, 625)])
-def test_uniform_draws_are_those_of_random_choices(n, k):
+@pytest.mark.parametrize(
+    ("n", "k", "times"), [(1, 1, 1), (7, 3, 4), (5120, 100, 10), (5120, 100, 205), (1_000_000, 20_625, 2)]
+)
+def test_uniform_draws_are_those_of_random_choices(n, k, times):
     random.seed(n)
-    expected, after = random.choices(range(n), k=k), random.getstate()
+    expected, after = [random.choices(range(n), k=k) for _ in range(times)], random.getstate()
     random.seed(n)
-    assert uniform_draw(n, k).tolist() == expected
+    assert [drawn.tolist() for drawn in uniform_draws(n, k, times)] == expected
     assert random.getstate() == after
 
 
@@ -147,7 +149,7 @@ def test_a_shuffle_draw_uses_the_generator_as_random_shuffle_does(engine):
 def test_draws_from_nothing_leave_the_generator_alone():
     random.seed(4)
     before = random.getstate()
-    assert shuffle_draw(0, 0).tolist() == uniform_draw(0, 0).tolist() == []
+    assert [shuffle_draw(0, 0).tolist(), *(drawn.tolist() for drawn in uniform_draws(0, 0, 2))] == [[]] * 3
     assert random.getstate() == before
 
 

@@ -225,8 +225,11 @@ def test_an_interpolation_rounds_as_pytorch_does():
     shifted = torch.cat([torch.zeros(1), before])[1:]
     start = network.weights.snapshot()
     for given in (before, shifted):
-        flat.copy_(start)
-        network.weights.interpolate(given, 0.03)
-        assert torch.equal(flat.view(torch.int32), expected.view(torch.int32))
+        for renew in (False, True):
+            flat.copy_(start)
+            kept = given.clone()
+            network.weights.interpolate(given, 0.03, renew)
+            assert torch.equal(flat.view(torch.int32), expected.view(torch.int32))
+            assert torch.equal(given.view(torch.int32), (flat if renew else kept).view(torch.int32))
     with pytest.raises(RuntimeError):
         network.weights.interpolate(torch.zeros(len(flat) + 16), 0.03)

@@ -160,6 +160,10 @@ def test_interpolation_and_snapshots(pair):
     torch.testing.assert_close(weights.flat, 1.5 * before)
     weights.interpolate(before, 0)
     assert torch.equal(weights.flat, before)
+    first = before[0].item()
+    weights.flat.mul_(3)
+    weights.interpolate(before, 0.5, renew=True)
+    assert torch.equal(weights.flat, before) and before[0] == 2 * first
     torch.testing.assert_close(network.net[0].weight, weights.views(before)[network.net[0].weight])
 
 

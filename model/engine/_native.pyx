@@ -51,7 +51,7 @@ cdef extern from "kernels/kernels.h" nogil:
         int64_t (*pack)(const float *, int64_t, uint64_t *) noexcept nogil
         void (*add)(float *, const float *, int64_t, float) noexcept nogil
         void (*pull)(float *, const float *, const float *, int64_t, float) noexcept nogil
-        void (*interpolate)(float *, const float *, int64_t, float) noexcept nogil
+        void (*interpolate)(float *, float *, int64_t, float, int) noexcept nogil
         void (*gram)(const float *, int64_t, int64_t, int64_t, int64_t, double *, double *) noexcept nogil
         void (*combine)(const float *, int64_t, int64_t, int64_t, const double *, float *) noexcept nogil
         void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *) noexcept nogil
@@ -475,10 +475,12 @@ def combine(uintptr_t rows, int64_t n, int64_t stride, int64_t length, uintptr_t
         kernels.combine(<const float *> rows, n, stride, length, <const double *> factors, <float *> to)
 
 
-def interpolate(uintptr_t weights, uintptr_t before, int64_t floats, float rate):
-    """weights = before + rate * (weights - before), in whole lines of 16 floats, to PyTorch's bits."""
+def interpolate(uintptr_t weights, uintptr_t before, int64_t floats, float rate, bint renew):
+    """weights = before + rate * (weights - before), in whole lines of 16 floats, to PyTorch's bits; where `renew`, before
+    becomes the same.
+    """
     with nogil:
-        kernels.interpolate(<float *> weights, <const float *> before, floats, rate)
+        kernels.interpolate(<float *> weights, <float *> before, floats, rate, renew)
 
 
 def draw(uintptr_t state, int used, int64_t n, int64_t k, uintptr_t drawn):

@@ -70,15 +70,20 @@ class Weights:
         """A copy of the weights, float32 (P,)."""
         return self.flat.clone()
 
-    def interpolate(self, before: torch.Tensor, rate: float) -> None:
-        """Reptile's meta-update: weights <- before + rate * (weights - before), both float32 (P,)."""
+    def interpolate(self, before: torch.Tensor, rate: float, renew: bool = False) -> None:
+        """Reptile's meta-update: weights <- before + rate * (weights - before), both float32 (P,).
+
+        Where `renew`, `before` becomes a snapshot of what the weights then are, for the next one.
+        """
         alike = before.shape == self.flat.shape and all(map(_as_kernels_read, (self.flat, before)))
         if alike and unavailable() is None:
             # To the same bits, in one pass over memory in place of three.
-            _native.interpolate(self.flat.data_ptr(), before.data_ptr(), len(self.flat), rate)
+            _native.interpolate(self.flat.data_ptr(), before.data_ptr(), len(self.flat), rate, renew)
         else:
             # Not torch.lerp: its error leans one way, 2e-7 of the step, which a long run adds up.
             self.flat.sub_(before).mul_(rate).add_(before)
+            if renew:
+                before.copy_(self.flat)
 
     def descend(self, gradient: torch.Tensor, lr: float) -> None:
         """A plain SGD step along a gradient laid out like `flat`."""

@@ -60,7 +60,7 @@ typedef struct {
     int64_t (*pack)(const float *, int64_t, uint64_t *);
     void (*add)(float *, const float *, int64_t, float);
     void (*pull)(float *, const float *, const float *, int64_t, float);
-    void (*interpolate)(float *, const float *, int64_t, float);
+    void (*interpolate)(float *, float *, int64_t, float, int);
     void (*gram)(const float *, int64_t, int64_t, int64_t, int64_t, double *, double *);
     void (*combine)(const float *, int64_t, int64_t, int64_t, const double *, float *);
     void (*draw_16)(uint32_t *, int *, uint32_t, int64_t, int64_t *, uint16_t *);
