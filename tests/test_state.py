@@ -126,11 +126,61 @@ def test_a_learner_of_nothing_but_buffers_goes_on() -> None:
     assert another.mean_3.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("head", [torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)])
-def test_a_learner_that_has_grown_is_told(head: torch.nn.Module) -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize(
+    "head",
+    [
+        torch.nn.Linear(4, 2, bias=False),
+        torch.nn.BatchNorm1d(4),
+        torch.nn.Sequential(
+            torch.nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), torch.nn.Dropout(0.1)
+        ),
+        torch.nn.ParameterList([torch.ones(2), torch.zeros(1)]),
+        torch.nn.MultiheadAttention(4, 2),
+        MLP([4, 3, 2]),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+def test_a_learner_may_grow(head: torch.nn.Module, frozen: bool) -> None:
+    """A head for a new task, say, or a copy of itself to distil from."""
     net = Net()
-    net.head = head
-    with pytest.raises(Unsavable, match="came, went or changed as it learned"):
+    net.head = head.requires_grad_(not frozen).eval()
+    if not frozen:
+        net.optimizer.add_param_group({"params": list(head.parameters())})
+    another = resumed(net)
+    assert repr(another) == repr(net) and [*map(type, another.modules())] == [*map(type, net.modules())]
+    assert list(another.state_dict()) == list(net.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(another.parameters(), net.parameters(), strict=True))
+    assert not another.head.training
+    assert all(parameter.requires_grad is not frozen for parameter in another.head.parameters())
+    trained = [*map(id, another.parameters())]
+    for group, of in zip(another.optimizer.param_groups, net.optimizer.param_groups, strict=True):
+        index = [*map(id, net.parameters())]
+        assert [trained.index(id(p)) for p in group["params"]] == [index.index(id(p)) for p in of["params"]]
+
+
+def test_a_learner_may_lose_what_it_had() -> None:
+    net, another = Net(), Net()
+    for each in (net, another):
+        each.extra = torch.nn.ModuleList([MLP([4, 3]), torch.nn.ReLU()])
+        each.scale = torch.nn.Parameter(torch.ones(2))
+    del net.extra[1], net.scale
+    through_a_file(net, another)
+    assert repr(another) == repr(net) and list(another.state_dict()) == list(net.state_dict())
+    del net.extra
+    through_a_file(net, another)
+    assert repr(another) == repr(net) and not hasattr(another, "extra")
+
+
+def test_a_module_of_elsewhere_does_not_come_back() -> None:
+    class Hidden(torch.nn.Linear):
+        pass
+
+    net = Net()
+    net.net.head = Hidden(2, 2)
+    with pytest.raises(
+        Unsavable, match="the learner's net.head, made as it went, cannot be made again: a .*Hidden"
+    ):
         resumed(net)
 
 

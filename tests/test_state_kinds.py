@@ -150,16 +150,44 @@ def test_an_attribute_for_each_in_turn_is_not_mixed_up() -> None:
         through_a_file(in_turn(1, True), in_turn(0, True))
 
 
-def test_another_optimiser_is_not_mixed_up() -> None:
-    def built() -> Any:
-        net = Net()
-        net.optimiser = torch.optim.SGD([net.net.weight], 0.1)
-        return net
+class OwnSGD(torch.optim.SGD):
+    """An optimiser of the learner's own file."""
 
-    net = built()
-    net.optimiser = torch.optim.Adam([net.net.weight], 0.1)
+
+def with_optimiser(cls: Any) -> Any:
+    net = Net()
+    more = [] if cls is torch.optim.LBFGS else [{"params": [net.net.bias]}]  # That one takes no groups.
+    net.optimiser = cls([{"params": [net.net.weight], "lr": 0.2}, *more], 0.1)
+    return net
+
+
+@pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop, torch.optim.LBFGS])
+@pytest.mark.parametrize("there", [lambda *_: None, torch.optim.Adagrad, OwnSGD])
+def test_an_optimiser_may_be_made_as_a_learner_goes(cls: Any, there: Any) -> None:
+    net = with_optimiser(cls)
+
+    def loss(one: Any) -> torch.Tensor:
+        one.optimiser.zero_grad()
+        loss = one.net(torch.ones(1, 2)).square().sum()
+        loss.backward()
+        return loss
+
+    def learn(one: Any) -> None:
+        one.optimiser.step(lambda: loss(one))
+
+    learn(net)
+    another = through_a_file(net, with_optimiser(there))
+    assert type(another.optimiser) is cls and repr(another.optimiser) == repr(net.optimiser)
+    for one in (net, another):
+        learn(one)
+    assert torch.equal(another.net.weight, net.net.weight) and torch.equal(another.net.bias, net.net.bias)
+
+
+def test_an_optimiser_of_another_class_is_not_mixed_up() -> None:
     with pytest.raises(Unsavable, match="the learner's optimiser was another one by then"):
-        through_a_file(net, built())
+        through_a_file(with_optimiser(OwnSGD), with_optimiser(torch.optim.SGD))
+    with pytest.raises(Unsavable, match="the learner's optimiser, made as it went, cannot be made again"):
+        through_a_file(with_optimiser(OwnSGD), with_optimiser(lambda *_: None))
 
 
 def test_modules_of_pytorch_with_odd_attributes_are_kept() -> None:
@@ -301,7 +329,17 @@ def test_what_a_file_would_lose_is_named(value: object, kind: str) -> None:
         capture(with_value([value]))
 
 
-@pytest.mark.parametrize("value", [[torch.relu], {"old": torch.nn.Linear(2, 2)}])
+def test_modules_may_be_made_as_a_learner_goes_that_are_no_part_of_it() -> None:
+    """An ensemble in a list, say, as nn.Module does not see it."""
+    layer = torch.nn.Linear(2, 2)
+    net = with_value([layer, {"old": torch.nn.Sequential(torch.nn.Linear(3, 1)).eval()}, layer])
+    another = through_a_file(net, with_value([]))
+    assert repr(another.value) == repr(net.value) and another.value[2] is another.value[0]
+    assert torch.equal(another.value[0].weight, layer.weight)
+    assert torch.equal(another.value[1]["old"][0].bias, net.value[1]["old"][0].bias)
+
+
+@pytest.mark.parametrize("value", [[torch.relu], {"old": torch.optim.SGD([torch.zeros(1)], 0.1)}])
 def test_what_cannot_be_made_again_is_named(value: object) -> None:
     with pytest.raises(Unsavable, match="the learner's value.*, made as it went, cannot be made again"):
         through_a_file(with_value(value), with_value(None))
@@ -319,3 +357,19 @@ def test_a_file_cannot_name_what_is_not_the_learner_s(kind: str, name: str, tmp_
         with pytest.raises(Unsavable, match="have no class"):
             restore(with_value(None), state)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.nn.modules.linear:torch.os.system",
+        "model.common:torch.os.system",
+        "os:system",
+        "torch.nn:Linear",
+    ],
+)
+def test_a_file_cannot_name_a_module_that_is_none(name: str) -> None:
+    state = capture(with_value(None))
+    state["parts"][""]["_modules"]["more"], state["parts"]["more"] = False, {"class": name}
+    with pytest.raises(Unsavable, match="the learner's more, made as it went, cannot be made again: a "):
+        restore(with_value(None), state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import random
@@ -237,6 +238,27 @@ BACK: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
         nothing,
         lambda net: set_on(net, a=torch.ones(3, dtype=torch.bfloat16), b=torch.tensor(True), c=torch.ones(0)),
     ),
+    "another activation": (nothing, lambda net: net.net.net.__setitem__(1, nn.Tanh())),
+    "module more": (nothing, lambda net: set_on(net, old=nn.Linear(2, 2, bias=False))),
+    "module with much in it more": (nothing, lambda net: set_on(net, old=nn.MultiheadAttention(4, 2))),
+    "parameters more": (
+        lambda net: set_on(net, masks=nn.ParameterList()),
+        lambda net: net.masks.append(torch.ones(2)),
+    ),
+    "module without parameters more": (nothing, lambda net: set_on(net, old=nn.ReLU())),
+    "modules in a list": (
+        lambda net: set_on(net, old=[]),
+        lambda net: net.old.append(nn.Linear(2, 2)),
+    ),
+    "a copy of its network": (
+        lambda net: set_on(net, old=None),
+        lambda net: set_on(net, old=copy.deepcopy(net.net).requires_grad_(False).eval()),
+    ),
+    "another optimiser": (
+        optimiser(torch.optim.Adam),
+        lambda net: (optimiser(torch.optim.SGD)(net), step(net)),
+    ),
+    "optimiser that keeps more": (nothing, optimiser(torch.optim.LBFGS)),
     "sparse and conjugate": (
         nothing,
         lambda net: set_on(net, a=torch.eye(2).to_sparse(), c=torch.ones(2, dtype=torch.complex64).conj()),
@@ -247,6 +269,24 @@ BACK: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
 @pytest.mark.parametrize("case", BACK)
 def test_what_comes_back_is_kept(case: str) -> None:
     proven("BACK", case)
+
+
+def test_networks_come_and_go() -> None:
+    """One twin, brought to one state after another."""
+
+    def made(net: Any) -> None:
+        set_on(net, old=None, heads=nn.ModuleDict(), columns=nn.ModuleList(), spare=[])
+
+    net = Net(made)
+    proof = Proof(net, __name__, lambda again: again.Net(made))
+    for task in range(4):
+        net.old = copy.deepcopy(net.net) if task % 3 else None
+        net.heads[f"task {task}"] = nn.Linear(2, 1 + task)
+        if task > 1:
+            del net.heads[f"task {task - 2}"]
+        net.columns.append(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+        net.spare = [nn.Linear(1, 1), *net.spare[:1]]
+        proof.capture()
 
 
 FOUND: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]] = {
@@ -288,31 +328,15 @@ FOUND: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]] =
         lambda net: set_on(net, loss=net.net(torch.ones(1, 3)).sum()),
         "the learner's loss has a graph, which a checkpoint cannot hold: detach it",
     ),
-    "another activation": (
-        nothing,
-        lambda net: net.net.net.__setitem__(1, nn.Tanh()),
-        "the learner's net.net.1 would",
-    ),
-    "module more": (
-        nothing,
-        lambda net: set_on(net, old=nn.Linear(2, 2)),
-        "came, went or changed as it learned",
-    ),
     "wider": (
         nothing,
         lambda net: set_on(net.net.net[0], weight=nn.Parameter(torch.zeros(9, 3))),
-        "came, went or changed as it learned",
+        "the learner's engine.weights",
     ),
-    "module without parameters more": (nothing, lambda net: set_on(net, old=nn.ReLU()), "the learner"),
-    "another optimiser": (
+    "optimiser of its own in place of another": (
         optimiser(torch.optim.Adam),
-        optimiser(torch.optim.SGD),
+        optimiser(Explained),
         "the learner's optimiser was another one by then",
-    ),
-    "modules in a list": (
-        lambda net: set_on(net, old=[]),
-        lambda net: net.old.append(nn.Linear(2, 2)),
-        "made as it went, cannot be made again",
     ),
     "nested": (nothing, nested, "something in the learner is nested too deep"),
     "lazy module": (lambda net: set_on(net, head=nn.LazyLinear(2)), nothing, "head.weight has no shape yet"),

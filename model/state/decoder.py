@@ -13,6 +13,7 @@ import numpy
 import torch
 from torch import nn
 
+from .growth import bare, grow
 from .kinds import (
     BAGS,
     DICTIONARIES,
@@ -21,6 +22,7 @@ from .kinds import (
     Home,
     Unsavable,
     attributes_of,
+    class_name,
     fields_of,
     joined,
     marks_of,
@@ -41,6 +43,13 @@ def _unlike(saved: dict[str, Any], there: dict[str, Any]) -> str:
         {(name, getattr(part, "shape", None)) for name, part in of.items()} for of in (saved, there)
     )
     return min((name for name, _ in one ^ other), default="network")
+
+
+def _optimiser(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer | None:
+    """One of PyTorch's, with its own settings; None where it has none of this name."""
+    cls: Any = getattr(torch.optim, name, None)
+    theirs = isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)
+    return cls(groups) if theirs else None
 
 
 class Decoder:
@@ -67,16 +76,8 @@ class Decoder:
         """
         saved, there = state["parameters"], nn.Module.state_dict(module)
         try:
-            known = dict(module.named_buffers())
-            for name, buffer in state["buffers"].items():
-                if name in known:
-                    known[name].data = buffer.to(known[name].device)
-                else:  # Registered as the learner went.
-                    at, _, leaf = name.rpartition(".")
-                    module.get_submodule(at).register_buffer(leaf, buffer, persistent=name in saved)
-            for name in known.keys() - state["buffers"].keys():
-                at, _, leaf = name.rpartition(".")
-                delattr(module.get_submodule(at), leaf)
+            grow(module, state, self._home, path)
+            self._parameters = list(self._net.parameters())
             # Not the learner's own, which may be about a part of it.
             nn.Module.load_state_dict(module, saved)
             for name, parameter in module.named_parameters():
@@ -99,7 +100,7 @@ class Decoder:
             for name, value in state["attributes"][at].items():
                 fresh = vars(part).get(name)
                 decoded = self.decode(value, fresh, joined(joined(path, at), name))
-                if decoded is not fresh:
+                if decoded is not fresh or name not in vars(part):
                     setattr(part, name, decoded)
 
     def decode(self, value: Any, fresh: Any, path: str) -> Any:
@@ -185,10 +186,9 @@ class Decoder:
                 self._only(fresh, path).lr = value["lr"]
                 return fresh
             case "module":
-                self.module(self._only(fresh, path), value, path)
-                return fresh
+                return self._module(value, fresh, path)
             case "state_dict":
-                return self._stateful(value, self._only(fresh, path), path)
+                return self._stateful(value, fresh, path)
             case "enum":
                 return self._class(value, enum.Enum)(self.decode(value["value"], None, path))
             case "named tuple":
@@ -242,14 +242,25 @@ class Decoder:
                 break
         return made
 
+    def _module(self, value: dict[str, Any], fresh: Any, path: str) -> nn.Module:
+        shape = value["parts"][""]
+        alike = class_name(type(fresh)) == shape["class"] and self._claimed(fresh)
+        part = fresh if alike else bare(shape, self._home, path)
+        self.module(part, value, path)
+        return part
+
     def _stateful(self, value: dict[str, Any], fresh: Any, path: str) -> Any:
-        cls, groups = value["of"]
-        here = type(fresh).__qualname__ == cls and hasattr(fresh, "param_groups") == bool(groups)
-        if here and trained(fresh, self._parameters) != value["of"] and min(map(min, groups)) >= 0:
-            # Groups came as it learned, of parameters that the learner was built with.
+        cls, of = value["of"]
+        known = all(i >= 0 for group in of for i in group)
+        groups = [{"params": [self._parameters[i] for i in group]} for group in of] if known else []
+        if groups and type(fresh).__qualname__ != cls:
+            fresh = _optimiser(cls, groups) or fresh
+        fresh = self._only(fresh, path)
+        if groups and trained(fresh, self._parameters) != value["of"] and type(fresh).__qualname__ == cls:
+            # Groups came as it learned.
             fresh.param_groups.clear()
             for group in groups:
-                fresh.add_param_group({"params": [self._parameters[i] for i in group]})
+                fresh.add_param_group(group)
         if trained(fresh, self._parameters) != value["of"]:
             raise _another(path)
         fresh.load_state_dict(self.decode(value["state"], None, path))

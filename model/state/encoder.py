@@ -24,6 +24,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 from ..engine import Engine, Weights
+from .growth import shape_of
 from .kinds import (
     BAGS,
     DICTIONARIES,
@@ -75,6 +76,7 @@ class Encoder:
     def module(self, module: nn.Module, path: str) -> dict[str, Any]:
         """The learner itself, or another module."""
         return {
+            "parts": {at: shape_of(part) for at, part in module.named_modules()},
             # Not the learner's own, which may be about a part of it.
             "parameters": nn.Module.state_dict(module),
             "learned": [name for name, p in module.named_parameters() if p.requires_grad],

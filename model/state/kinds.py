@@ -47,12 +47,23 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
     values = {name: value for name, value in vars(module).items() if name not in OF_MODULES}
     if not type(module).__module__.startswith("torch."):
         return values
-    # What PyTorch's own modules keep for themselves follows from their parameters.
+    # What PyTorch's own modules keep for themselves follows from their parameters, but for their settings.
     return {
         name: value
         for name, value in values.items()
-        if not (name.startswith("_") or type(value).__module__.startswith("torch.") or computed(value))
+        if not (
+            (name.startswith("_") and not _is_setting(value))
+            or type(value).__module__.startswith("torch.")
+            or computed(value)
+        )
     }
+
+
+def _is_setting(value: object) -> bool:
+    """Whether a value is a number or a word, or some in a row."""
+    return isinstance(value, int | float | str) or (
+        isinstance(value, list | tuple) and all(map(_is_setting, value))
+    )
 
 
 def marks_of(parameter: nn.Parameter) -> dict[str, Any]:
@@ -115,6 +126,19 @@ class Home:
             if isinstance(found, type) and issubclass(found, base) and class_name(found) == name
             else None
         )
+
+    def new_module(self, name: str) -> nn.Module | None:
+        """A module of this class, the learner's own, ours or PyTorch's, with nothing in it; else None."""
+        file = name.partition(":")[0]
+        if file == "model.common" or file.startswith("torch.nn.modules."):
+            cls = Home({file: sys.modules[file]} if file in sys.modules else {}).find_class(name, nn.Module)
+        else:
+            cls = self.find_class(name, nn.Module)
+        if cls is None:
+            return None
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        return made
 
     def names(self) -> dict[int, str]:
         """Of all objects that the files themselves have a name for, by id, that name."""
