@@ -38,6 +38,11 @@ def computed(value: object) -> bool:
     return isinstance(value, torch.Tensor) and value.grad_fn is not None
 
 
+def is_of(value: object, *packages: str) -> bool:
+    """Whether an object's class is of one of these; a compiled function's may not say."""
+    return str(type(value).__module__).startswith(packages)
+
+
 def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -45,16 +50,14 @@ def joined(path: str, name: str) -> str:
 def attributes_of(module: nn.Module) -> dict[str, Any]:
     """What was set on a module, parameters, buffers and modules aside."""
     values = {name: value for name, value in vars(module).items() if name not in OF_MODULES}
-    if not type(module).__module__.startswith("torch."):
+    if not is_of(module, "torch."):
         return values
     # What PyTorch's own modules keep for themselves follows from their parameters, but for their settings.
     return {
         name: value
         for name, value in values.items()
         if not (
-            (name.startswith("_") and not _is_setting(value))
-            or type(value).__module__.startswith("torch.")
-            or computed(value)
+            (name.startswith("_") and not _is_setting(value)) or is_of(value, "torch.") or computed(value)
         )
     }
 

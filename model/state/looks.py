@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from ..engine import NativeEngine, TorchEngine
 from ..engine.sparse import SparseRows
 from ..engine.torch_engine import DenseRows
-from .kinds import OF_MODULES, computed, fields_of
+from .kinds import OF_MODULES, computed, fields_of, is_of
 
 Look = tuple[Any, list[tuple[str, Any]]]
 """What says whether two values are alike but for what they hold; and that, each part with its name."""
@@ -41,11 +41,9 @@ def look(value: Any) -> Look:
     parts, as they may have no order.
     """
     cls = type(value)
-    if cls.__module__.startswith(OPAQUE):
+    if is_of(value, *OPAQUE):
         return None, []
-    if "state_dict" in vars(cls) and (
-        not cls.__module__.startswith("torch.") or cls.__module__.startswith("torch.amp")
-    ):
+    if "state_dict" in vars(cls) and (not is_of(value, "torch.") or is_of(value, "torch.amp")):
         return None, [(".state_dict()", value.state_dict())]
     if isinstance(value, io.IOBase):
         return str(getattr(value, "name", "")), []
@@ -193,7 +191,7 @@ def _(value: nn.Module) -> Look:
     named = {kind: fields.pop(kind) for kind in ("_modules", "_parameters", "_buffers")}
     # Hooks are under numbers that count all of the process.
     fields |= {name: _values(fields[name]) for name in OF_MODULES & fields.keys() if "hooks" in name}
-    if type(value).__module__.startswith("torch."):
+    if is_of(value, "torch."):
         # Such as a weight under weight_norm, which the next forward pass computes again.
         originals = {name.removesuffix("_orig") for name in named["_parameters"]}
         fields = {name: part for name, part in fields.items() if not (computed(part) or name in originals)}
@@ -204,7 +202,7 @@ def _(value: nn.Module) -> Look:
 
 @look.register
 def _(value: torch.optim.Optimizer) -> Look:
-    theirs = type(value).__module__.startswith("torch.")
+    theirs = is_of(value, "torch.")
     fields = {
         name: _values(part) if name in OF_OPTIMIZERS and "hooks" in name else part
         for name, part in vars(value).items()
