@@ -37,7 +37,7 @@ def test_the_example_learner_is_short_and_runs(example_learner, tmp_path, capsys
     assert len(example_learner.splitlines()) <= 25
     (command,) = [words for words in commands("python main.py") if "decay" in words]
     main.main([*command[2:], *SMALL, "--save_path", str(tmp_path)])
-    assert "'keep': 0.9999" in capsys.readouterr().out
+    assert "'keep': 0.999" in capsys.readouterr().out
     assert len(list(tmp_path.glob("decay_*.pt"))) == 1
 
 
