@@ -15,6 +15,7 @@ import numpy
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import StepLR
 
 from model.common import Learner
 from model.memory import Reservoir
@@ -242,8 +243,24 @@ BACK: dict[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
     "module more": (nothing, lambda net: set_on(net, old=nn.Linear(2, 2, bias=False))),
     "module with much in it more": (nothing, lambda net: set_on(net, old=nn.MultiheadAttention(4, 2))),
     "parameters more": (
-        lambda net: set_on(net, masks=nn.ParameterList()),
-        lambda net: net.masks.append(torch.ones(2)),
+        lambda net: set_on(net, masks=nn.ParameterList(), gates=nn.ParameterDict()),
+        lambda net: (
+            net.masks.append(torch.ones(2)),
+            net.gates.update({"b": torch.ones(1), "a": torch.ones(1)}),
+        ),
+    ),
+    "a schedule for another optimiser, made late": (
+        lambda net: set_on(net, schedule=None),
+        lambda net: (
+            scheduled(net),
+            set_on(net, schedule=StepLR(net.optimiser, 2)),
+            step(net),
+            net.schedule.step(),
+        ),
+    ),
+    "what was its network is a copy": (
+        lambda net: set_on(net, teacher=net.net),
+        lambda net: set_on(net, teacher=copy.deepcopy(net.net)),
     ),
     "module without parameters more": (nothing, lambda net: set_on(net, old=nn.ReLU())),
     "modules in a list": (

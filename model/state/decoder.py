@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import nn
 
-from .growth import bare, grow
+from .growth import bare, grow, new_stateful
 from .kinds import (
     BAGS,
     DICTIONARIES,
@@ -43,13 +43,6 @@ def _unlike(saved: dict[str, Any], there: dict[str, Any]) -> str:
         {(name, getattr(part, "shape", None)) for name, part in of.items()} for of in (saved, there)
     )
     return min((name for name, _ in one ^ other), default="network")
-
-
-def _optimiser(name: str, groups: list[dict[str, Any]]) -> torch.optim.Optimizer | None:
-    """One of PyTorch's, with its own settings; None where it has none of this name."""
-    cls: Any = getattr(torch.optim, name, None)
-    theirs = isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer)
-    return cls(groups) if theirs else None
 
 
 class Decoder:
@@ -253,8 +246,11 @@ class Decoder:
         cls, of = value["of"]
         known = all(i >= 0 for group in of for i in group)
         groups = [{"params": [self._parameters[i] for i in group]} for group in of] if known else []
-        if groups and type(fresh).__qualname__ != cls:
-            fresh = _optimiser(cls, groups) or fresh
+        optimizer = self.decode(
+            value["optimizer"], getattr(fresh, "optimizer", None), joined(path, "optimizer")
+        )
+        if type(fresh).__qualname__ != cls:
+            fresh = new_stateful(cls, groups, optimizer) or fresh
         fresh = self._only(fresh, path)
         if groups and trained(fresh, self._parameters) != value["of"] and type(fresh).__qualname__ == cls:
             # Groups came as it learned.

@@ -181,13 +181,14 @@ class Encoder:
             return {TAG: "module", **self.module(value, path)}
         # Of the class: an object may pass on what it is asked for.
         if hasattr(type(value), "state_dict") and hasattr(type(value), "load_state_dict"):
-            of = trained(value, self._parameters)
-            defaults = self.encode(getattr(value, "defaults", None), path)
+            schedule = isinstance(value, torch.optim.lr_scheduler.LRScheduler)
+            scheduled = getattr(value, "optimizer", None) if schedule else None
             return {
                 TAG: "state_dict",
-                "of": of,
+                "of": trained(value, self._parameters),
+                "optimizer": self.encode(scheduled, joined(path, "optimizer")),
                 "state": self.encode(value.state_dict(), path),
-                "defaults": defaults,
+                "defaults": self.encode(getattr(value, "defaults", None), path),
             }
         cls = type(value)
         name = self._home.own_name(cls)

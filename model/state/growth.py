@@ -1,11 +1,13 @@
-"""Modules, parameters and buffers that come and go as a learner learns."""
+"""What comes and goes as a learner learns: modules and what is registered in them, optimisers, schedules."""
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 
 from .kinds import Home, Unsavable, class_name, joined
 
@@ -29,11 +31,14 @@ def grow(module: nn.Module, state: dict[str, Any], home: Home, path: str) -> Non
     Raises:
         Unsavable: a part's class is not the learner's own, ours or PyTorch's.
     """
+    placed = {id(module)}
     for at, shape in state["parts"].items():  # What holds a part comes before it.
         holder, leaf = _place(module, at)
-        if at and class_name(type(holder._modules.get(leaf))) != shape["class"]:
-            holder._modules[leaf] = bare(shape, home, joined(path, at))
-        _register(module.get_submodule(at), shape)
+        part = holder._modules.get(leaf) if at else module
+        if part is None or (at and (class_name(type(part)) != shape["class"] or id(part) in placed)):
+            part = holder._modules[leaf] = bare(shape, home, joined(path, at))
+        placed.add(id(part))
+        _register(part, shape)
 
     saved = state["parameters"]
     parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
@@ -60,6 +65,26 @@ def bare(shape: Shape, home: Home, path: str) -> nn.Module:
     if module is None:
         raise Unsavable(f"the learner's {path}, made as it went, cannot be made again: a {shape['class']}")
     return module
+
+
+def new_stateful(name: str, groups: list[dict[str, Any]], optimizer: Any) -> Any:
+    """An optimiser of PyTorch's for these groups or, where there is an `optimizer`, a schedule for that.
+
+    Its state is yet to come. None where PyTorch has none of this name.
+    """
+    if optimizer is None:
+        cls = _theirs(torch.optim, name, torch.optim.Optimizer)
+        return cls(groups) if cls and groups else None
+    cls = _theirs(lr_scheduler, name, lr_scheduler.LRScheduler)
+    schedule = cls and cls.__new__(cls)  # Its arguments are in its state.
+    if schedule:
+        schedule.optimizer = optimizer
+    return schedule
+
+
+def _theirs(package: types.ModuleType, name: str, base: type) -> Any:
+    cls = getattr(package, name, None)
+    return cls if isinstance(cls, type) and issubclass(cls, base) else None
 
 
 def _register(module: nn.Module, shape: Shape) -> None:

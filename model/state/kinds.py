@@ -63,10 +63,12 @@ def attributes_of(module: nn.Module) -> dict[str, Any]:
 
 
 def _is_setting(value: object) -> bool:
-    """Whether a value is a number or a word, or some in a row."""
-    return isinstance(value, int | float | str) or (
-        isinstance(value, list | tuple) and all(map(_is_setting, value))
-    )
+    """Whether a value is made of numbers and words."""
+    if isinstance(value, dict):
+        return all(map(_is_setting, (*value, *value.values())))
+    if isinstance(value, list | tuple):
+        return all(map(_is_setting, value))
+    return isinstance(value, int | float | str | None)
 
 
 def marks_of(parameter: nn.Parameter) -> dict[str, Any]:
