@@ -333,7 +333,7 @@ FOUND: dict[str, tuple[Callable[[Any], object], Callable[[Any], object], str]] =
     "tensor's hook": (
         nothing,
         lambda net: net.net.net[0].weight.register_hook(lambda gradient: 2 * gradient),
-        "the learner's .*weight.hooks.* would",
+        r"the learner's .*weight\.hooks\[0\] would",
     ),
     "id of an object": (
         nothing,

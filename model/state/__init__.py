@@ -18,6 +18,6 @@ def restore(net: nn.Module, state: dict[str, Any]) -> None:
     """Give a learner that was built with the same arguments the state that `capture` found.
 
     Raises:
-        Unsavable: the learner had other parameters by then, or made what cannot be made again.
+        Unsavable: the learner made what cannot be made again.
     """
     Decoder(net, Home.of(net)).module(net, state, "")

@@ -56,7 +56,7 @@ class Decoder:
         """`home`: the learner's files; `others`: ids of what is another learner's, not to be written to."""
         self._net, self._home, self._others = net, home, others
         self._names = self._home.names()
-        self._parameters = list(net.parameters())
+        self._parameters: list[nn.Parameter] = []
         self._done: dict[int, Any] = {}
         # By id: what of the new learner stands for a value already.
         self._taken: dict[int, Any] = {}
@@ -65,7 +65,7 @@ class Decoder:
         """Give a module the state that `Encoder.module` found.
 
         Raises:
-            Unsavable: it had other parameters by then, or made what cannot be made again.
+            Unsavable: it made what cannot be made again.
         """
         saved, there = state["parameters"], nn.Module.state_dict(module)
         try:
@@ -236,9 +236,9 @@ class Decoder:
         return made
 
     def _module(self, value: dict[str, Any], fresh: Any, path: str) -> nn.Module:
-        shape = value["parts"][""]
-        alike = class_name(type(fresh)) == shape["class"] and self._claimed(fresh)
-        part = fresh if alike else bare(shape, self._home, path)
+        name = value["parts"][""]["class"]
+        alike = class_name(type(fresh)) == name and self._claimed(fresh)
+        part = fresh if alike else bare(name, self._home, path)
         self.module(part, value, path)
         return part
 
@@ -249,10 +249,10 @@ class Decoder:
         optimizer = self.decode(
             value["optimizer"], getattr(fresh, "optimizer", None), joined(path, "optimizer")
         )
-        if type(fresh).__qualname__ != cls:
+        if class_name(type(fresh)) != cls:
             fresh = new_stateful(cls, groups, optimizer) or fresh
         fresh = self._only(fresh, path)
-        if groups and trained(fresh, self._parameters) != value["of"] and type(fresh).__qualname__ == cls:
+        if groups and trained(fresh, self._parameters) != value["of"] and class_name(type(fresh)) == cls:
             # Groups came as it learned.
             fresh.param_groups.clear()
             for group in groups:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import lr_scheduler
 
-from .kinds import Home, Unsavable, class_name, joined
+from .kinds import Home, Unsavable, class_name, find_shared, joined
 
 KINDS = ("_parameters", "_buffers", "_modules")
 """Where a module has what is registered in it, by names."""
@@ -36,7 +34,7 @@ def grow(module: nn.Module, state: dict[str, Any], home: Home, path: str) -> Non
         holder, leaf = _place(module, at)
         part = holder._modules.get(leaf) if at else module
         if part is None or (at and (class_name(type(part)) != shape["class"] or id(part) in placed)):
-            part = holder._modules[leaf] = bare(shape, home, joined(path, at))
+            part = holder._modules[leaf] = bare(shape["class"], home, joined(path, at))
         placed.add(id(part))
         _register(part, shape)
 
@@ -55,15 +53,18 @@ def grow(module: nn.Module, state: dict[str, Any], home: Home, path: str) -> Non
             holder.register_buffer(leaf, buffer, persistent=name in saved)
 
 
-def bare(shape: Shape, home: Home, path: str) -> nn.Module:
-    """A module of this class with nothing in it.
+def bare(name: str, home: Home, path: str) -> nn.Module:
+    """A module of the class of this name with nothing in it.
 
     Raises:
         Unsavable: the class is not the learner's own, ours or PyTorch's.
     """
-    module = home.new_module(shape["class"])
-    if module is None:
-        raise Unsavable(f"the learner's {path}, made as it went, cannot be made again: a {shape['class']}")
+    shared = find_shared(name, nn.Module, "model.common", "torch.nn.modules.")
+    cls = home.find_class(name, nn.Module) or shared
+    if cls is None:
+        raise Unsavable(f"the learner's {path}, made as it went, cannot be made again: a {name}")
+    module: nn.Module = cls.__new__(cls)
+    nn.Module.__init__(module)
     return module
 
 
@@ -73,18 +74,14 @@ def new_stateful(name: str, groups: list[dict[str, Any]], optimizer: Any) -> Any
     Its state is yet to come. None where PyTorch has none of this name.
     """
     if optimizer is None:
-        cls = _theirs(torch.optim, name, torch.optim.Optimizer)
+        cls = find_shared(name, torch.optim.Optimizer, "torch.optim.")
         return cls(groups) if cls and groups else None
-    cls = _theirs(lr_scheduler, name, lr_scheduler.LRScheduler)
-    schedule = cls and cls.__new__(cls)  # Its arguments are in its state.
-    if schedule:
-        schedule.optimizer = optimizer
+    cls = find_shared(name, torch.optim.lr_scheduler.LRScheduler, "torch.optim.")
+    if cls is None:
+        return None
+    schedule = cls.__new__(cls)  # Its arguments are in its state.
+    schedule.optimizer = optimizer
     return schedule
-
-
-def _theirs(package: types.ModuleType, name: str, base: type) -> Any:
-    cls = getattr(package, name, None)
-    return cls if isinstance(cls, type) and issubclass(cls, base) else None
 
 
 def _register(module: nn.Module, shape: Shape) -> None:

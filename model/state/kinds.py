@@ -132,19 +132,6 @@ class Home:
             else None
         )
 
-    def new_module(self, name: str) -> nn.Module | None:
-        """A module of this class, the learner's own, ours or PyTorch's, with nothing in it; else None."""
-        file = name.partition(":")[0]
-        if file == "model.common" or file.startswith("torch.nn.modules."):
-            cls = Home({file: sys.modules[file]} if file in sys.modules else {}).find_class(name, nn.Module)
-        else:
-            cls = self.find_class(name, nn.Module)
-        if cls is None:
-            return None
-        made = cls.__new__(cls)
-        nn.Module.__init__(made)
-        return made
-
     def names(self) -> dict[int, str]:
         """Of all objects that the files themselves have a name for, by id, that name."""
         return {
@@ -169,8 +156,15 @@ def _is_own(name: str) -> bool:
     return file.is_relative_to(ROOT) and "site-packages" not in file.parts and not name.startswith(COMMON)
 
 
+def find_shared(name: str, base: type, *packages: str) -> Any:
+    """The class of this name in one of these packages' files; None where no `base` has it."""
+    file = name.partition(":")[0]
+    there = file.startswith(packages) and file in sys.modules
+    return Home({file: sys.modules[file]} if there else {}).find_class(name, base)
+
+
 def trained(value: object, parameters: Sequence[torch.Tensor]) -> list[Any]:
-    """An object's class and, of an optimiser, which of a learner's parameters it trains, -1 for others."""
+    """The name of an object's class and, of an optimiser, which parameters it trains, -1 for others."""
     index = {id(parameter): i for i, parameter in enumerate(parameters)}
     groups = getattr(value, "param_groups", [])
-    return [type(value).__qualname__, [[index.get(id(p), -1) for p in group["params"]] for group in groups]]
+    return [class_name(type(value)), [[index.get(id(p), -1) for p in group["params"]] for group in groups]]
