@@ -161,7 +161,9 @@ def with_optimiser(cls: Any) -> Any:
     return net
 
 
-@pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Adam, torch.optim.RMSprop, torch.optim.LBFGS])
+@pytest.mark.parametrize(
+    "cls", [getattr(torch.optim, name) for name in ("SGD", "Adam", "RMSprop", "Adafactor", "LBFGS")]
+)
 @pytest.mark.parametrize("there", [lambda *_: None, torch.optim.Adagrad, OwnSGD])
 def test_an_optimiser_may_be_made_as_a_learner_goes(cls: Any, there: Any) -> None:
     net = with_optimiser(cls)

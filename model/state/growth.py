@@ -74,9 +74,9 @@ def new_stateful(name: str, groups: list[dict[str, Any]], optimizer: Any) -> Any
     Its state is yet to come. None where PyTorch has none of this name.
     """
     if optimizer is None:
-        cls = find_shared(name, torch.optim.Optimizer, "torch.optim.")
+        cls = find_shared(name, torch.optim.Optimizer, "torch.optim")
         return cls(groups) if cls and groups else None
-    cls = find_shared(name, torch.optim.lr_scheduler.LRScheduler, "torch.optim.")
+    cls = find_shared(name, torch.optim.lr_scheduler.LRScheduler, "torch.optim")
     if cls is None:
         return None
     schedule = cls.__new__(cls)  # Its arguments are in its state.
